@@ -1,0 +1,73 @@
+//! Capture: asks the sources for their usage.
+//!
+//! A source pushes its records into a [`RecordSink`] one by one; nobody holds them all in memory. It says at the end
+//! whether everything is there. A source that fails costs the others nothing: its records are taken back, its
+//! failure is named, the rest goes on.
+
+mod linux;
+mod netlink;
+
+use std::io;
+
+use chrono::{DateTime, Utc};
+
+use crate::record::Record;
+
+pub use linux::Linux;
+
+/// Something that has usage and can be asked for it.
+pub trait Source {
+    /// Name as configured, unique among the sources.
+    fn name(&self) -> &str;
+
+    /// Reads all the usage that the source has now and pushes it, record by record.
+    ///
+    /// On [`Err`] whatever was pushed is taken back by the caller: no half answer passes as a whole one.
+    fn capture(&self, asked: &Asked<'_>, records: &mut dyn RecordSink) -> Result<Captured, SourceError>;
+}
+
+/// What a source is told when it is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The time of this capture, the same for all sources.
+    pub now: DateTime<Utc>,
+    /// Host name of the recorder.
+    pub recorder: &'a str,
+    /// What the source returned as [`Captured::baseline`] for the last document that was sealed.
+    pub baseline: Option<&'a [u8]>,
+}
+
+/// Takes the records of a source.
+pub trait RecordSink {
+    /// Stores one record. An error is one of the recorder's own disk: the source gives up and hands it on.
+    fn push(&mut self, record: &Record) -> io::Result<()>;
+}
+
+/// What a source says when it has been read to the end.
+#[derive(Debug, Default)]
+pub struct Captured {
+    /// Why some records are known to be missing; `None` when everything is there.
+    pub incomplete: Option<String>,
+    /// What was remarkable though nothing of the answer is missing. Goes into the document information record.
+    pub remark: Option<String>,
+    /// What this source wants to see at the next capture, in a form that only it knows: the counters to compare with.
+    /// Kept in the ledger together with the document, or not at all.
+    pub baseline: Option<Vec<u8>>,
+}
+
+/// Why a source has no records to give.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The source did not answer, or not in time. What was asked, and why it failed.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The source answered with something that cannot be right.
+    #[error("{0}")]
+    BadData(String),
+    /// The source refused us.
+    #[error("{0}")]
+    Denied(String),
+    /// The recorder could not store a record. Not the source's fault: the capture stops.
+    #[error(transparent)]
+    Sink(#[from] io::Error),
+}

@@ -1,0 +1,11 @@
+//! billdrop: captures usage from the equipment that has it and offers it as billing record documents.
+#![forbid(unsafe_code)]
+
+pub mod exit;
+
+pub mod config;
+
+pub mod capture;
+pub mod record;
+
+pub mod notify;

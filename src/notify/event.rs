@@ -1,0 +1,51 @@
+//! What managers are told.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// One thing to tell, with all that its varbinds say. Kept in the ledger as JSON until it has been told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// `ccmtrCollectionNotification` of CISCO-CABLE-METERING-MIB: a document is there, or could not be written.
+    Collection {
+        status: CollectionStatus,
+        /// File name, or `filesystem:name`, of 1 to 80 octets. `ccmtrCollectionDestination`.
+        destination: String,
+        at: DateTime<Utc>,
+    },
+    /// `billdropBlocked`: a document waits for its pickup for longer than allowed; no other can be offered.
+    Blocked {
+        document: String,
+        sequence: u64,
+        since: DateTime<Utc>,
+        captures_skipped: u32,
+    },
+    /// `billdropSourceFailed`: a source gave no records, or not all.
+    SourceFailed {
+        source: String,
+        reason: String,
+        at: DateTime<Utc>,
+    },
+    /// `billdropGap`: something of the record is missing for good, or was moved aside by hand.
+    Gap {
+        sequence: u64,
+        reason: String,
+        at: DateTime<Utc>,
+    },
+    /// `billdropTest`: sent by `billdrop notify --test`.
+    Test { recorder: String, at: DateTime<Utc> },
+}
+
+/// `CcmtrStatus` of CISCO-CABLE-METERING-MIB, with its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CollectionStatus {
+    Unknown = 1,
+    Success = 2,
+    DeviceFull = 3,
+    WriteError = 4,
+    FileNotExist = 5,
+    ConnectionTimeout = 6,
+    DataIncomplete = 7,
+}

@@ -1,0 +1,24 @@
+//! The record model: service definitions and typed values. No input, no output, no clock.
+//!
+//! A new kind of usage begins here, with a [`ServiceDefinition`] in a file of its own and a line in [`DEFINITIONS`];
+//! the document writer and reader, the XSD, JSON, CSV and tables follow from it.
+
+mod definition;
+mod docsis;
+mod information;
+mod interface;
+mod value;
+
+pub use definition::{Field, Kind, Presence, ServiceDefinition, find};
+pub use docsis::DOCSIS;
+pub use information::{ClosureReason, DOCUMENT_INFORMATION, DocumentInformation, SourceState, SourceStatus};
+pub use interface::{ADMIN_STATUS, Discontinuity, INTERFACE_USAGE, OPER_STATUS};
+pub use value::{ForbiddenCharacter, Record, Text, Value};
+
+/// Every service definition that billdrop writes or reads.
+pub static DEFINITIONS: &[&ServiceDefinition] = &[&DOCUMENT_INFORMATION, &INTERFACE_USAGE, &DOCSIS];
+
+/// The definition with this `xsi:type`, white space around it not counted (a CMTS was seen to write some).
+pub fn definition(name: &str) -> Option<&'static ServiceDefinition> {
+    DEFINITIONS.iter().copied().find(|d| d.name == name.trim())
+}
