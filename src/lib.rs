@@ -8,4 +8,6 @@ pub mod config;
 pub mod capture;
 pub mod record;
 
+pub mod document;
+
 pub mod notify;

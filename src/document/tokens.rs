@@ -1,0 +1,339 @@
+//! XML as the reader needs it: elements with resolved names, text with resolved references, and nothing else.
+//!
+//! quick-xml splits the octets; this module adds what it leaves to its callers: namespaces, the rules of
+//! well-formedness that it does not check, limits, and the place of each error.
+
+use std::io::BufRead;
+
+use quick_xml::XmlVersion;
+use quick_xml::errors::Error;
+use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::{BytesDecl, BytesStart, Event};
+use quick_xml::name::{NamespaceResolver, PrefixDeclaration, ResolveResult};
+use quick_xml::reader::NsReader;
+
+use super::bounded::{Bounded, Place};
+use super::reader::{Limits, ReadError};
+use super::{NAMESPACE, lexical};
+use crate::record::Text;
+
+const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    /// An element of IPDR's namespace begins: its name is [`Tokens::name`], its attributes [`Tokens::attributes`].
+    /// An empty element begins and ends.
+    Start,
+    End,
+    /// All text up to the next start or end, in [`Tokens::text`].
+    Text,
+    Eof,
+}
+
+#[derive(Debug)]
+pub(super) struct Tokens<R> {
+    xml: NsReader<Bounded<R>>,
+    limits: Limits,
+    event: Vec<u8>,
+    /// What was read behind a text.
+    waiting: Option<(Token, Place)>,
+    begun: bool,
+    depth: usize,
+    place: Place,
+    pub name: String,
+    /// Attributes without a prefix by their name, those of the schema instance namespace with `xsi:` before it.
+    pub attributes: Vec<(String, String)>,
+    pub text: String,
+}
+
+impl<R: BufRead> Tokens<R> {
+    pub(super) fn new(input: R, limits: Limits) -> Self {
+        let mut xml = NsReader::from_reader(Bounded::new(input));
+        let config = xml.config_mut();
+        config.expand_empty_elements = true;
+        config.check_comments = true;
+        Tokens {
+            xml,
+            limits,
+            event: Vec::new(),
+            waiting: None,
+            begun: false,
+            depth: 0,
+            place: Place { line: 1, column: 1 },
+            name: String::new(),
+            attributes: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    /// Where the last token begins.
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Octets read so far: up to the end of the last token, unless that is a text.
+    pub(super) fn octets(&self) -> u64 {
+        self.xml.get_ref().octets()
+    }
+
+    pub(super) fn into_input(self) -> R {
+        self.xml.into_inner().into_inner()
+    }
+
+    /// An error at the last token.
+    pub(super) fn error(&self, message: impl Into<String>) -> ReadError {
+        ReadError::at(self.place, message)
+    }
+
+    /// The next token; comments and processing instructions are passed over.
+    pub(super) fn next(&mut self) -> Result<Token, ReadError> {
+        if let Some((token, place)) = self.waiting.take() {
+            self.place = place;
+            return Ok(token);
+        }
+        self.text.clear();
+        let mut text_begin = None;
+        loop {
+            let before = self.xml.get_ref().place();
+            self.place = before;
+            let texts = self.text.len();
+            match self.event()? {
+                Some(Token::Text) => {
+                    if self.text.len() > self.limits.text {
+                        return Err(self.error(format!("a text has more than {} octets", self.limits.text)));
+                    }
+                    if self.text.len() > texts {
+                        text_begin.get_or_insert(before);
+                    }
+                }
+                Some(token) => {
+                    let Some(begin) = text_begin else { return Ok(token) };
+                    self.waiting = Some((token, before));
+                    self.place = begin;
+                    return Ok(Token::Text);
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// One event of the parser. [`Token::Text`] when something was appended to the text; [`None`] for what is passed
+    /// over.
+    fn event(&mut self) -> Result<Option<Token>, ReadError> {
+        self.event.clear();
+        // Some octets more than the limits, so that what is over a limit is refused with the limit's own message.
+        self.xml
+            .get_mut()
+            .allow(self.limits.text.max(self.limits.tag).saturating_add(64));
+        let place = self.place;
+        let refused = |message: String| ReadError::at(place, message);
+        let event = match self.xml.read_event_into(&mut self.event) {
+            Ok(event) => event,
+            Err(error) => {
+                let exhausted = self.xml.get_ref().is_exhausted();
+                return Err(self.parser_error(error, exhausted));
+            }
+        };
+        let first = !std::mem::replace(&mut self.begun, true);
+        match event {
+            Event::Start(tag) => {
+                if tag.len() > self.limits.tag {
+                    return Err(refused(format!(
+                        "an element with its attributes has more than {} octets",
+                        self.limits.tag
+                    )));
+                }
+                self.depth += 1;
+                if self.depth > self.limits.depth {
+                    return Err(refused(format!(
+                        "elements are nested deeper than {}",
+                        self.limits.depth
+                    )));
+                }
+                let (namespace, name) = self.xml.resolver().resolve_element(tag.name());
+                let name = name.into_inner();
+                match namespace {
+                    ResolveResult::Bound(namespace) if is(namespace.as_ref(), NAMESPACE) => {}
+                    ResolveResult::Unknown(prefix) => {
+                        return Err(refused(format!("the prefix {prefix} is not declared")));
+                    }
+                    _ => {
+                        return Err(refused(format!(
+                            "the element {} is not in the namespace {NAMESPACE}",
+                            lexical::clip(name)
+                        )));
+                    }
+                }
+                self.name.clear();
+                self.name.push_str(name);
+                self.attributes.clear();
+                attributes(&tag, self.xml.resolver(), &mut self.attributes).map_err(refused)?;
+                Ok(Some(Token::Start))
+            }
+            Event::End(_) => {
+                // The parser has refused an end without a start.
+                self.depth -= 1;
+                Ok(Some(Token::End))
+            }
+            Event::Text(text) => {
+                if text.contains("]]>") {
+                    return Err(refused("]]> stands in a text".to_owned()));
+                }
+                // The parser takes a byte order mark away, unless it comes in single octets.
+                if first && &*text == "\u{FEFF}" {
+                    self.begun = false;
+                    return Ok(None);
+                }
+                self.text.push_str(&text.xml10_content());
+                Ok(Some(Token::Text))
+            }
+            Event::GeneralRef(reference) => {
+                if self.depth == 0 {
+                    return Err(refused("a reference stands outside of the document element".to_owned()));
+                }
+                let unknown = || refused(format!("the reference &{}; is not known", lexical::clip(&reference)));
+                if reference.is_char_ref() {
+                    let character = reference.resolve_char_ref().ok().flatten().ok_or_else(unknown)?;
+                    self.text.push(character);
+                } else {
+                    self.text.push_str(resolve_xml_entity(&reference).ok_or_else(unknown)?);
+                }
+                Ok(Some(Token::Text))
+            }
+            Event::CData(_) if self.depth == 0 => Err(refused(
+                "a CDATA section stands outside of the document element".to_owned(),
+            )),
+            Event::CData(data) => {
+                self.text.push_str(&data.xml10_content());
+                Ok(Some(Token::Text))
+            }
+            Event::Decl(declaration) => {
+                if !first {
+                    return Err(refused(
+                        "the XML declaration does not stand at the beginning".to_owned(),
+                    ));
+                }
+                check_declaration(&declaration).map_err(refused)?;
+                Ok(None)
+            }
+            Event::Comment(comment) => only_xml_characters(&comment).map_err(refused).map(|()| None),
+            Event::PI(instruction) => {
+                if instruction.target().is_empty() || instruction.target().eq_ignore_ascii_case("xml") {
+                    return Err(refused("a processing instruction has no name of its own".to_owned()));
+                }
+                only_xml_characters(&instruction).map_err(refused).map(|()| None)
+            }
+            Event::DocType(_) => Err(refused("a document type declaration is not allowed".to_owned())),
+            Event::Empty(_) => unreachable!("empty elements are expanded"),
+            Event::Eof => Ok(Some(Token::Eof)),
+        }
+    }
+
+    fn parser_error(&self, error: Error, exhausted: bool) -> ReadError {
+        match error {
+            Error::Io(_) if exhausted => {
+                let limit = self.limits.text.max(self.limits.tag);
+                self.error(format!("a text, a comment or an element has more than {limit} octets"))
+            }
+            Error::Io(error) => ReadError {
+                io: Some(error.kind()),
+                ..ReadError::at(self.xml.get_ref().place(), format!("reading failed: {error}"))
+            },
+            Error::Encoding(_) => self.error("the text from here on is not UTF-8"),
+            // What the parser quotes of the document may be long.
+            error => self.error(lexical::clip_to(&error.to_string(), 200)),
+        }
+    }
+}
+
+/// Namespaces are compared without regard to case: releases 3.1 and 3.5 differ in it.
+fn is(namespace: &str, expected: &str) -> bool {
+    namespace.eq_ignore_ascii_case(expected)
+}
+
+/// Collects the attributes that count.
+fn attributes(
+    tag: &BytesStart<'_>,
+    resolver: &NamespaceResolver,
+    into: &mut Vec<(String, String)>,
+) -> Result<(), String> {
+    let raw = tag.attributes_raw();
+    if raw.trim_matches(lexical::is_space).is_empty() {
+        return Ok(());
+    }
+    if !attributes_are_apart(raw) {
+        return Err("there is no white space between two attributes".to_owned());
+    }
+    for attribute in tag.attributes() {
+        let attribute = attribute.map_err(|error| lexical::clip_to(&error.to_string(), 200))?;
+        if attribute.value.contains('<') {
+            return Err("the character < stands in an attribute".to_owned());
+        }
+        let value = attribute
+            .normalized_value(XmlVersion::Explicit1_0)
+            .map_err(|error| lexical::clip_to(&error.to_string(), 200))?;
+        only_xml_characters(&value)?;
+        let name = attribute.key;
+        if matches!(
+            name.as_namespace_binding(),
+            Some(PrefixDeclaration::Default | PrefixDeclaration::Named(_))
+        ) {
+            continue;
+        }
+        let key = match resolver.resolve_attribute(name) {
+            _ if name.prefix().is_none() => name.into_inner().to_owned(),
+            (ResolveResult::Bound(namespace), name) if namespace.as_ref() == XSI => {
+                format!("xsi:{}", name.into_inner())
+            }
+            _ => {
+                return Err(format!(
+                    "the attribute {} is not known",
+                    lexical::clip(name.into_inner())
+                ));
+            }
+        };
+        if into.iter().any(|(other, _)| *other == key) {
+            return Err(format!("the attribute {} is repeated", lexical::clip(&key)));
+        }
+        into.push((key, value.into_owned()));
+    }
+    Ok(())
+}
+
+/// White space must stand between the end of a value and the next name; the parser does not insist.
+fn attributes_are_apart(raw: &str) -> bool {
+    let mut rest = raw;
+    while let Some(open) = rest.find(['"', '\'']) {
+        let quote = char::from(rest.as_bytes()[open]);
+        let Some(length) = rest[open + 1..].find(quote) else {
+            return false;
+        };
+        rest = &rest[open + 1 + length + 1..];
+        if !rest.is_empty() && !rest.starts_with(lexical::is_space) {
+            return false;
+        }
+    }
+    true
+}
+
+fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
+    let version = declaration
+        .version()
+        .map_err(|error| lexical::clip_to(&error.to_string(), 200))?;
+    if version != "1.0" {
+        return Err(format!("XML {} is not known, only XML 1.0", lexical::clip(&version)));
+    }
+    match declaration.encoding() {
+        None => Ok(()),
+        Some(Ok(encoding)) if is(&encoding, "UTF-8") || is(&encoding, "US-ASCII") => Ok(()),
+        Some(Ok(encoding)) => Err(format!(
+            "the encoding {} is not known, only UTF-8",
+            lexical::clip(&encoding)
+        )),
+        Some(Err(error)) => Err(lexical::clip_to(&error.to_string(), 200)),
+    }
+}
+
+fn only_xml_characters(text: &str) -> Result<(), String> {
+    Text::new(text).map(|_| ()).map_err(|error| error.to_string())
+}
