@@ -4,8 +4,11 @@
 //! whether everything is there. A source that fails costs the others nothing: its records are taken back, its
 //! failure is named, the rest goes on.
 
+mod baseline;
+mod kernel;
 mod linux;
 mod netlink;
+mod remark;
 
 use std::io;
 
