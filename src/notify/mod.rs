@@ -2,10 +2,16 @@
 //!
 //! An [`Event`] is written to the ledger's outbox in the same transaction as the change it tells of, one row for each
 //! manager, and taken out when the manager has it (a trap: when it has left; an inform: when it was acknowledged).
+//! What a [`Sender`] gives back as [`Unsent`] stays in the outbox and is tried again: nothing here retries longer
+//! than the manager's own `timeout` and `retries` say, so that a dead manager never holds up a capture.
 
+mod check;
+mod engine;
 mod event;
 mod snmp;
 mod varbinds;
 
+pub use check::check;
+pub use engine::Engine;
 pub use event::{CollectionStatus, Event};
-pub use snmp::{Engine, Sender, Unsent};
+pub use snmp::{Sender, Unsent};
