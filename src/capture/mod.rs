@@ -14,9 +14,16 @@ use std::io;
 
 use chrono::{DateTime, Utc};
 
-use crate::record::Record;
+use crate::{config, record::Record};
 
 pub use linux::Linux;
+
+/// The source that a configuration describes. The error is a sentence that names the key at fault.
+pub fn open(config: &config::Source) -> Result<Box<dyn Source>, String> {
+    match config.kind {
+        config::SourceKind::Linux => Ok(Box::new(Linux::new(config)?)),
+    }
+}
 
 /// Something that has usage and can be asked for it.
 pub trait Source {

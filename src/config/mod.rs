@@ -3,6 +3,8 @@
 //! Every key is optional; an unknown key is refused with its line and the nearest known key. The defaults written
 //! here are the only ones: the man page and the example configuration are checked against them.
 
+mod check;
+mod load;
 mod quantity;
 mod secret;
 
@@ -10,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use check::LONGEST_DESTINATION;
+pub use load::{DEFAULT_FILE, Loaded, load};
 pub use quantity::{Mode, Size, Span};
 pub use secret::Secret;
 
@@ -271,6 +275,16 @@ impl Config {
         }
     }
 
+    /// Whether any secret stands in the configuration itself.
+    fn has_plain_secrets(&self) -> bool {
+        let secrets = |m: &Manager| [m.community.clone(), m.auth_password.clone(), m.privacy_password.clone()];
+        self.managers
+            .iter()
+            .flat_map(secrets)
+            .flatten()
+            .any(|secret| secret.is_plain_text())
+    }
+
     /// The configured sources, or this host's interfaces when there is none.
     pub fn sources(&self) -> Vec<Source> {
         if self.sources.is_empty() {
@@ -286,4 +300,26 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name: std::ffi::OsString = path.components().as_path().into();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// Six octets in hexadecimal with dashes or colons between them.
+pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut octets = text.split(['-', ':']);
+    for octet in &mut mac {
+        let digits = octets
+            .next()
+            .filter(|d| d.len() == 2 && d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        *octet = u8::from_str_radix(digits, 16).ok()?;
+    }
+    octets.next().is_none().then_some(mac)
+}
+
+impl std::fmt::Display for SnmpVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SnmpVersion::V2c => "2c",
+            SnmpVersion::V3 => "3",
+        })
+    }
 }

@@ -7,11 +7,14 @@
 
 mod check;
 mod engine;
-mod event;
+mod outbox;
 mod snmp;
 mod varbinds;
 
+pub use crate::ledger::{CollectionStatus, Event};
 pub use check::check;
 pub use engine::Engine;
-pub use event::{CollectionStatus, Event};
+pub use outbox::{Round, RoundError, deliver, engine_id_text, send_at_once};
+
 pub use snmp::{Sender, Unsent};
+pub use varbinds::parse_oid;

@@ -97,7 +97,7 @@ pub(super) fn notification(event: &Event, enterprise: &[u32]) -> Notification {
 }
 
 /// Reads an object identifier in dotted decimal, as it stands in the configuration.
-pub(super) fn parse_oid(text: &str) -> Result<Oid, String> {
+pub fn parse_oid(text: &str) -> Result<Oid, String> {
     let wrong = || {
         format!("{text:?} is not an object identifier; write it in dotted decimal, like 1.3.6.1.4.1.8072.9999.9999.1")
     };

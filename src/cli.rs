@@ -1,0 +1,189 @@
+//! The command line. Man pages and completions are made from these definitions.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Captures usage and offers it as billing record documents, one at a time.
+///
+/// billdrop asks the configured sources for their usage, writes it as an XML billing record document (IPDRDoc) into a
+/// spool directory and offers no other until a remote application has fetched and deleted it. SNMP managers are told
+/// of each document and each failure. Without any configuration it captures this host's network interfaces into
+/// ./spool.
+#[derive(Debug, Parser)]
+#[command(
+    name = "billdrop",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true
+)]
+pub struct Cli {
+    /// Configuration file [default: /etc/billdrop/billdrop.toml if it is there]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Spool directory, in place of the configured one
+    #[arg(long, value_name = "DIR", global = true)]
+    pub spool: Option<PathBuf>,
+
+    /// Say more: once what is done, twice every step
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Say nothing but errors, and nothing at all when a capture is blocked
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// How diagnostics are written to standard error
+    #[arg(long, value_name = "FORMAT", global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Capture usage and offer it as a document
+    ///
+    /// Prints the path of the new document alone on standard output. While an earlier document lies in the spool no
+    /// other is offered: the capture is refused with status 75, and the next document says how many were skipped.
+    Capture(Capture),
+
+    /// Tell what is offered, what is late and what went wrong
+    Status(Status),
+
+    /// Show a document as a table, JSON or CSV
+    Show(Show),
+
+    /// Check documents for damage
+    ///
+    /// Checks that a document is whole, valid, has as many records as it says, and that its checksum is right. Where
+    /// the ledger knows the document, its size and SHA-256 are compared with what was written.
+    Verify(Verify),
+
+    /// List what is known to be missing
+    ///
+    /// Missing sequence numbers, times that no document covers, sources that failed, documents that were moved aside
+    /// or lost. Nothing is printed when nothing is missing.
+    Gaps(Gaps),
+
+    /// Send the notifications that managers have not got yet
+    Notify(Notify),
+
+    /// Move the offered document aside, so that the next can be offered
+    ///
+    /// The document is kept below released/ in the state directory, and the ledger keeps who did it, when and why.
+    /// Use it when the remote application can not delete the document itself.
+    Release(Release),
+
+    /// Check configuration, directories and managers
+    Check(Check),
+
+    /// Print a completion script for a shell
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+pub struct Capture {
+    /// Capture only this source; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub source: Vec<String>,
+
+    /// Wait until the last document is retrieved, at most this long if given (30s, 15m, 2h)
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = humantime::parse_duration)]
+    pub wait: Option<Option<std::time::Duration>>,
+
+    /// Ask the sources and say what would be written, but write nothing
+    #[arg(long, conflicts_with_all = ["stdout", "wait"])]
+    pub dry_run: bool,
+
+    /// Write the document to standard output in place of the spool; it gets no sequence number
+    #[arg(long, conflicts_with = "wait")]
+    pub stdout: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Stay and print again whenever something changes, until interrupted
+    #[arg(long, conflicts_with = "json")]
+    pub watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Document to show; - for standard input [default: the one that is offered]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Output format
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "table")]
+    pub format: ShowFormat,
+
+    /// Draw the interfaces with the most octets as bars
+    #[arg(long, conflicts_with = "format")]
+    pub chart: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShowFormat {
+    Table,
+    Json,
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Documents to check; - for standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Gaps {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// List captures that were skipped because a document was waiting, too
+    #[arg(long)]
+    pub skipped: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Notify {
+    /// Send a test notification to every manager instead
+    #[arg(long)]
+    pub test: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Release {
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Send a test notification to every manager, too
+    #[arg(long)]
+    pub connect: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Shell to complete for
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,163 @@
+//! `billdrop check`: would a capture work, and who would hear of it?
+
+use std::{env, path::Path};
+
+use chrono::Utc;
+
+use super::{gather::gather, notify as notify_command, print, setting::Setting};
+use crate::{
+    capture, cli,
+    document::Body,
+    exit::{Error, Exit, Result},
+    ledger::{Ledger, LedgerError},
+    notify,
+    record::SourceState,
+    spool::Spool,
+};
+
+/// One thing that was looked at.
+struct Finding {
+    what: String,
+    good: bool,
+    says: String,
+}
+
+pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
+    let setting = Setting::load(cli)?;
+    let mut findings = vec![Finding {
+        what: "configuration".to_owned(),
+        good: true,
+        says: match &setting.file {
+            Some(file) => file.display().to_string(),
+            None => "none: the defaults".to_owned(),
+        },
+    }];
+    findings.push(Finding {
+        what: "recorder".to_owned(),
+        good: true,
+        says: setting.hostname.clone(),
+    });
+    let spool = Spool::locate(&setting.config)?;
+    findings.push(directory("spool", &spool.directory));
+    findings.push(directory("state", &spool.state));
+    findings.push(space(&setting, &spool));
+    let ledger = look_at_ledger(&spool, &mut findings);
+    look_at_sources(&setting, &mut findings)?;
+    look_at_managers(&setting, ledger.as_ref(), &mut findings)?;
+    let width = findings.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
+    print(|out| {
+        for finding in &findings {
+            let mark = if finding.good { "ok" } else { "WRONG" };
+            writeln!(out, "{:<width$}  {mark:<5}  {}", finding.what, finding.says)?;
+        }
+        Ok(())
+    })?;
+    if args.connect {
+        notify_command::test(&setting)?;
+    }
+    match findings.iter().filter(|finding| !finding.good).count() {
+        0 => Ok(()),
+        n => Err(Error::new(
+            Exit::Unavailable,
+            format!("{n} of {} things are wrong; see above", findings.len()),
+        )),
+    }
+}
+
+/// A directory that is missing is made by the first capture, if its parent is there.
+fn directory(what: &str, path: &Path) -> Finding {
+    use rustix::fs::{Access, access};
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let (good, says) = match (path.symlink_metadata(), access(parent, Access::WRITE_OK)) {
+        (Ok(found), _) if !found.is_dir() => (false, "is not a directory".to_owned()),
+        (Ok(_), _) => match access(path, Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(()) => (true, "can be written".to_owned()),
+            Err(e) => (false, format!("cannot be written: {e}")),
+        },
+        (Err(_), Ok(())) => (true, "will be made by the first capture".to_owned()),
+        (Err(_), Err(e)) => (false, format!("is missing, and {}: {e}", parent.display())),
+    };
+    Finding {
+        what: what.to_owned(),
+        good,
+        says: format!("{} {says}", path.display()),
+    }
+}
+
+fn space(setting: &Setting, spool: &Spool) -> Finding {
+    let wanted = setting.config.spool.min_free;
+    let size = |octets| bytesize::ByteSize(octets).display().iec();
+    let (good, says) = match spool.free() {
+        Ok(free) => (
+            free >= wanted.0,
+            format!("{} free, {wanted} wanted (min-free)", size(free)),
+        ),
+        Err(_) => (true, "not known before the spool is there".to_owned()),
+    };
+    Finding {
+        what: "space".to_owned(),
+        good,
+        says,
+    }
+}
+
+fn look_at_ledger(spool: &Spool, findings: &mut Vec<Finding>) -> Option<Ledger> {
+    let opened = Ledger::open_existing(&spool.state).and_then(|ledger| ledger.check().map(|()| ledger));
+    let (good, says, ledger) = match opened {
+        Ok(ledger) => {
+            let last = ledger.last().ok().flatten();
+            let says = last.map_or("no document yet".to_owned(), |row| {
+                format!("last document {}", row.sequence)
+            });
+            (true, says, Some(ledger))
+        }
+        Err(LedgerError::Missing { .. }) => (true, "will be made by the first capture".to_owned(), None),
+        Err(e) => (false, e.to_string(), None),
+    };
+    findings.push(Finding {
+        what: "ledger".to_owned(),
+        good,
+        says,
+    });
+    ledger
+}
+
+fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()> {
+    for config in setting.config.sources() {
+        let source = capture::open(&config).map_err(|e| Error::new(Exit::Configuration, e))?;
+        let mut body = Body::new(&env::temp_dir());
+        let gathered = gather(&[source], Utc::now(), &setting.hostname, &|_| None, &mut body)
+            .map_err(|e| Error::file("keep records in", &env::temp_dir(), &e))?;
+        findings.extend(gathered.statuses.into_iter().map(|status| Finding {
+            what: format!("source {}", status.name),
+            good: status.state == SourceState::Complete,
+            says: match status.reason.filter(|_| status.state != SourceState::Complete) {
+                Some(reason) => reason,
+                None => format!("{} records", status.records),
+            },
+        }));
+    }
+    Ok(())
+}
+
+fn look_at_managers(setting: &Setting, ledger: Option<&Ledger>, findings: &mut Vec<Finding>) -> Result<()> {
+    for manager in &setting.config.managers {
+        let how = if manager.inform { "inform" } else { "trap" };
+        findings.push(Finding {
+            what: format!("manager {}", manager.address),
+            good: true,
+            says: format!("{how}, SNMP version {}", manager.version),
+        });
+    }
+    if !setting.config.managers.is_empty() {
+        findings.push(Finding {
+            what: "SNMP engine".to_owned(),
+            good: true,
+            says: notify::engine_id_text(ledger, &setting.config, setting.mac(ledger)?),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! Sends notifications on behalf of a command: a manager that cannot be reached is a warning, never a failure.
+
+use chrono::{DateTime, Utc};
+
+use super::setting::Setting;
+use crate::{
+    ledger::{Event, Ledger},
+    notify,
+};
+
+/// Sends what is due. What fails stays in the outbox for the next run.
+pub fn due(ledger: &mut Ledger, setting: &Setting, now: DateTime<Utc>) {
+    let mac = match setting.mac(Some(ledger)) {
+        Ok(mac) => mac,
+        Err(e) => return tracing::warn!("cannot notify: {e}"),
+    };
+    match notify::deliver(ledger, &setting.config, mac, Some(now)) {
+        Ok(round) => {
+            if round.dropped > 0 {
+                tracing::warn!(
+                    "{} notifications to managers that are no longer configured were dropped",
+                    round.dropped
+                );
+            }
+            for unsent in &round.failed {
+                tracing::warn!("{unsent}; it is kept and tried again by the next run");
+            }
+        }
+        Err(e) => tracing::warn!("cannot notify: {e}"),
+    }
+}
+
+/// Sends events that the ledger could not keep.
+pub fn at_once(ledger: &Ledger, setting: &Setting, events: &[Event]) {
+    match setting.mac(None) {
+        Ok(mac) => {
+            for unsent in notify::send_at_once(Some(ledger), &setting.config, mac, events) {
+                tracing::error!("{unsent}");
+            }
+        }
+        Err(e) => tracing::error!("cannot notify: {e}"),
+    }
+}

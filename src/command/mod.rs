@@ -1,0 +1,97 @@
+//! The commands: one file each. They wire the parts together and speak to the operator; rules live in the parts.
+
+mod capture;
+mod check;
+mod deliver;
+mod gaps;
+mod gather;
+mod notify;
+mod preview;
+mod release;
+mod setting;
+mod show;
+mod status;
+mod turn;
+mod verify;
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::CommandFactory;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::{
+    cli::{Cli, Command, LogFormat},
+    exit::{Error, Exit, Result},
+};
+
+/// Runs the command of this command line.
+pub fn run(cli: &Cli) -> Result<()> {
+    match &cli.command {
+        Command::Capture(args) => capture::run(cli, args),
+        Command::Status(args) => status::run(cli, args),
+        Command::Show(args) => show::run(cli, args),
+        Command::Verify(args) => verify::run(cli, args),
+        Command::Gaps(args) => gaps::run(cli, args),
+        Command::Notify(args) => notify::run(cli, args),
+        Command::Release(args) => release::run(cli, args),
+        Command::Check(args) => check::run(cli, args),
+        Command::Completions(args) => print(|out| {
+            // Into memory first: the generator panics when a pipe is closed.
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "billdrop", &mut script);
+            out.write_all(&script)
+        }),
+    }
+}
+
+/// Diagnostics go to standard error: warnings by default, quiet under cron unless something is wrong.
+pub fn start_log(cli: &Cli) {
+    let level = match (cli.quiet, cli.verbose) {
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) => LevelFilter::WARN,
+        (false, 1) => LevelFilter::INFO,
+        (false, _) => LevelFilter::DEBUG,
+    };
+    // Dependencies speak only at warning level: their details may hold what is secret.
+    let filter = tracing_subscriber::filter::Targets::new()
+        .with_target("billdrop", level)
+        .with_default(level.min(LevelFilter::WARN));
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false);
+    use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+    match cli.log_format {
+        LogFormat::Json => log
+            .json()
+            .with_max_level(LevelFilter::TRACE)
+            .finish()
+            .with(filter)
+            .init(),
+        LogFormat::Text => log
+            .without_time()
+            .with_ansi(io::stderr().is_terminal())
+            .with_max_level(LevelFilter::TRACE)
+            .finish()
+            .with(filter)
+            .init(),
+    }
+}
+
+/// Writes results to standard output. A reader that has gone away (`| head`) is no failure.
+fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) => Err(Error::new(Exit::Io, format!("cannot write to standard output: {e}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
+/// How long ago, for people: "12m 5s ago".
+fn ago(since: chrono::DateTime<chrono::Utc>, now: chrono::DateTime<chrono::Utc>) -> String {
+    match (now - since).to_std() {
+        Ok(age) => format!(
+            "{} ago",
+            humantime::format_duration(std::time::Duration::from_secs(age.as_secs()))
+        ),
+        Err(_) => "in the future: has the clock been set back?".to_owned(),
+    }
+}

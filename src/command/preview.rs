@@ -1,0 +1,94 @@
+//! `capture --dry-run` and `capture --stdout`: the sources are asked, nothing is offered, nothing is changed.
+
+use std::{env, io};
+
+use chrono::{SubsecRound, Utc};
+
+use super::{
+    gather::{Gathered, gather},
+    print,
+    setting::Setting,
+};
+use crate::{
+    capture::Source,
+    document::{self, Body, DocId, Header},
+    exit::{Error, Exit, Result},
+    ledger::Ledger,
+    record::{DocumentInformation, Text},
+    spool::{self, Spool},
+};
+
+/// Says what each source has, and whether a document could be offered now.
+pub fn dry_run(setting: &Setting, sources: &[Box<dyn Source>]) -> Result<()> {
+    let now = Utc::now().trunc_subsecs(3);
+    let (gathered, body) = ask(setting, sources, now)?;
+    let spool = Spool::locate(&setting.config)?;
+    let standing = match Ledger::open_existing(&spool.state) {
+        Ok(ledger) => spool::survey(&spool, &ledger).ok(),
+        Err(_) => None,
+    };
+    let waiting = standing.and_then(|standing| standing.waiting);
+    print(|out| {
+        for status in &gathered.statuses {
+            let reason = status.reason.as_deref().map_or(String::new(), |r| format!(": {r}"));
+            writeln!(
+                out,
+                "source {}: {} records, {}{reason}",
+                status.name,
+                status.records,
+                status.state.token()
+            )?;
+        }
+        writeln!(out, "would write {} records, {} octets", body.count(), body.octets())?;
+        match &waiting {
+            Some(row) => writeln!(out, "blocked: {} waits for its pickup", spool.path(&row.name).display()),
+            None => writeln!(out, "not blocked"),
+        }
+    })?;
+    answer(&gathered)
+}
+
+/// The document with sequence number 0, which says that it is not one of the sequence.
+pub fn to_stdout(setting: &Setting, sources: &[Box<dyn Source>]) -> Result<()> {
+    let now = Utc::now().trunc_subsecs(3);
+    let (gathered, mut body) = ask(setting, sources, now)?;
+    let header = Header {
+        doc_id: DocId::new(now, 0, setting.mac(None)?),
+        created: now,
+        recorder: Text::lossy(setting.hostname.as_bytes()).0,
+        profile: setting.config.document.profile,
+    };
+    let information = DocumentInformation {
+        created: now,
+        sequence: 0,
+        previous_doc_id: None,
+        covers_from: None,
+        covers_to: now,
+        captures_skipped: 0,
+        remark: None,
+        sources: gathered.statuses.clone(),
+    };
+    let checksum = setting.config.document.checksum;
+    print(|out| document::write(out, &header, Some(&information), &mut body, Utc::now(), checksum).map(drop))?;
+    answer(&gathered)
+}
+
+fn ask(setting: &Setting, sources: &[Box<dyn Source>], now: chrono::DateTime<Utc>) -> Result<(Gathered, Body)> {
+    let ledger = Ledger::open_existing(&setting.config.state_directory()).ok();
+    let baseline = |source: &str| {
+        ledger
+            .as_ref()
+            .and_then(|ledger| ledger.baseline(source).ok().flatten())
+    };
+    let mut body = Body::new(&env::temp_dir());
+    let gathered = gather(sources, now, &setting.hostname, &baseline, &mut body)
+        .map_err(|e: io::Error| Error::file("keep records in", &env::temp_dir(), &e))?;
+    Ok((gathered, body))
+}
+
+fn answer(gathered: &Gathered) -> Result<()> {
+    match gathered.failures().next() {
+        None => Ok(()),
+        Some(_) => Err(Error::already_told(Exit::Unavailable)),
+    }
+}

@@ -1,0 +1,122 @@
+//! What most commands begin with: the configuration, the places, who the recorder is.
+
+use std::{fs, path::Path};
+
+use crate::{
+    cli::Cli,
+    config::{self, Config, LONGEST_DESTINATION},
+    exit::{Error, Exit, Result},
+    ledger::CollectionStatus,
+    ledger::{Event, Ledger, Row, Tell},
+    spool::{self, NamingRule},
+};
+
+/// A checked configuration, with what the host itself adds.
+pub struct Setting {
+    pub config: Config,
+    pub file: Option<std::path::PathBuf>,
+    pub hostname: String,
+}
+
+impl Setting {
+    pub fn load(cli: &Cli) -> Result<Self> {
+        let loaded = config::load(cli.config.as_deref(), cli.spool.as_deref())?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let hostname = match &loaded.config.recorder.hostname {
+            Some(hostname) => hostname.clone(),
+            None => own_hostname()?,
+        };
+        let destination =
+            loaded.config.snmp.filesystem.len() + spool::longest_name(&hostname, &loaded.config.spool.extension);
+        if destination > LONGEST_DESTINATION {
+            return Err(Error::new(
+                Exit::Configuration,
+                format!(
+                    "a file name of host {hostname:?} does not fit into the {LONGEST_DESTINATION} octets of a trap"
+                ),
+            )
+            .next("Set a shorter [recorder] hostname or [snmp] filesystem."));
+        }
+        Ok(Setting {
+            config: loaded.config,
+            file: loaded.file,
+            hostname,
+        })
+    }
+
+    pub fn naming(&self) -> NamingRule {
+        NamingRule::new(&self.hostname, &self.config.spool)
+    }
+
+    /// Addresses of all managers, as configured.
+    pub fn managers(&self) -> Vec<String> {
+        self.config.managers.iter().map(|m| m.address.clone()).collect()
+    }
+
+    /// The trap of CISCO-CABLE-METERING-MIB about the file `name`.
+    pub fn collection(&self, status: CollectionStatus, name: &str, at: chrono::DateTime<chrono::Utc>) -> Event {
+        Event::Collection {
+            status,
+            destination: format!("{}{name}", self.config.snmp.filesystem),
+            at,
+        }
+    }
+
+    /// What managers are told of a document that is offered.
+    pub fn tell_offer(&self, row: &Row) -> Tell {
+        let event = self.collection(CollectionStatus::Success, &row.name, row.created);
+        Tell::new(&self.managers(), &[event])
+    }
+
+    /// The MAC for docIds: configured, else the one found first and kept, so that it stays when interfaces change.
+    pub fn mac(&self, ledger: Option<&Ledger>) -> Result<[u8; 6]> {
+        if let Some(mac) = self.config.recorder.mac.as_deref().and_then(config::parse_mac) {
+            return Ok(mac);
+        }
+        const KEY: &str = "recorder-mac";
+        if let Some(ledger) = ledger
+            && let Some(mac) = ledger.meta(KEY)?.as_deref().and_then(config::parse_mac)
+        {
+            return Ok(mac);
+        }
+        let mac = first_mac();
+        if let Some(ledger) = ledger {
+            ledger.set_meta(KEY, &mac.map(|octet| format!("{octet:02X}")).join("-"))?;
+        }
+        Ok(mac)
+    }
+}
+
+fn own_hostname() -> Result<String> {
+    let refuse = |reason: String| {
+        Error::new(
+            Exit::Configuration,
+            format!("this host's name cannot stand in a file name: {reason}"),
+        )
+        .next("Set [recorder] hostname.")
+    };
+    let full = hostname::get().map_err(|e| refuse(e.to_string()))?;
+    let full = full.to_string_lossy();
+    let short = full.split('.').next().unwrap_or_default();
+    spool::check_hostname(short).map_err(refuse)?;
+    Ok(short.to_owned())
+}
+
+/// The MAC of the interface with the lowest index that has one; zeros where none has.
+fn first_mac() -> [u8; 6] {
+    let number = |path: &Path| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
+    let mut found: Vec<(u32, [u8; 6])> = fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let address = fs::read_to_string(entry.path().join("address")).ok()?;
+            let mac = config::parse_mac(address.trim())?;
+            (mac != [0; 6]).then_some((number(&entry.path().join("ifindex"))?, mac))
+        })
+        .collect();
+    found.sort_unstable();
+    found.first().map_or([0; 6], |(_, mac)| *mac)
+}

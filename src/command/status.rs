@@ -1,0 +1,278 @@
+//! `billdrop status`: what is offered, what is late, what went wrong.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{ago, print, setting::Setting};
+use crate::{
+    cli,
+    exit::{Error, Exit, Result},
+    ledger::{Event, Gap, Ledger, LedgerError, Pending, Row, State},
+    spool::{self, Spool, Watch},
+};
+
+pub fn run(cli: &cli::Cli, args: &cli::Status) -> Result<()> {
+    let setting = Setting::load(cli)?;
+    let spool = Spool::locate(&setting.config)?;
+    if args.watch {
+        return watch(&setting, &spool);
+    }
+    let status = Status::read(&setting, &spool)?;
+    print(|out| match args.json {
+        true => writeln!(out, "{}", serde_json::to_string_pretty(&status)?),
+        false => status.write(out),
+    })
+}
+
+/// Prints anew whenever a document leaves, a capture ends, or ten seconds have passed.
+fn watch(setting: &Setting, spool: &Spool) -> Result<()> {
+    let broken = |e: io::Error| Error::file("watch", &spool.directory, &e);
+    let mut watch = Watch::new(spool).map_err(broken)?;
+    loop {
+        let status = Status::read(setting, spool)?;
+        print(|out| {
+            if io::stdout().is_terminal() {
+                out.write_all(b"\x1b[H\x1b[2J")?;
+            }
+            status.write(out)
+        })?;
+        watch
+            .wait(Some(Instant::now() + Duration::from_secs(10)))
+            .map_err(broken)?;
+    }
+}
+
+/// Everything that `status` says; its JSON is for machines.
+#[derive(Debug, Serialize)]
+struct Status {
+    spool: String,
+    state: String,
+    blocked: bool,
+    waiting: Option<Document>,
+    /// The waiting file is not what was written.
+    damaged: bool,
+    last: Option<Document>,
+    skipped_captures: u32,
+    retrieved_documents: u64,
+    released_documents: u64,
+    notifications_delivered: u64,
+    notifications_pending: Vec<Notification>,
+    gaps: usize,
+    last_gap: Option<String>,
+    foreign_files: Vec<Foreign>,
+    free_octets: u64,
+    min_free_octets: u64,
+    #[serde(skip)]
+    now: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize)]
+struct Document {
+    sequence: u64,
+    name: String,
+    doc_id: String,
+    state: &'static str,
+    records: u64,
+    octets: u64,
+    created: DateTime<Utc>,
+    offered: Option<DateTime<Utc>>,
+    retrieved: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Notification {
+    manager: String,
+    event: String,
+    created: DateTime<Utc>,
+    attempts: u32,
+    next_attempt: DateTime<Utc>,
+    last_error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Foreign {
+    name: String,
+    reason: String,
+}
+
+impl Status {
+    fn read(setting: &Setting, spool: &Spool) -> Result<Self> {
+        let ledger = match Ledger::open_existing(&spool.state) {
+            Err(LedgerError::Missing { .. }) => {
+                return Err(Error::new(
+                    Exit::Unavailable,
+                    format!("nothing was captured into {} yet", spool.directory.display()),
+                )
+                .next("Run billdrop capture, or name the right place with --config or --spool."));
+            }
+            ledger => ledger?,
+        };
+        let standing = spool::survey(spool, &ledger)?;
+        // The spool is the truth: what the ledger calls offered and is gone has been retrieved.
+        let gone = |row: &Row| row.state == State::Offered && standing.waiting.is_none();
+        let last = ledger.last()?;
+        let unnoticed = last.as_ref().is_some_and(gone);
+        let last = last.map(|row| Document::of(&row, unnoticed));
+        let gaps = ledger.gaps()?;
+        Ok(Status {
+            spool: spool.directory.display().to_string(),
+            state: spool.state.display().to_string(),
+            blocked: standing.waiting.is_some(),
+            damaged: standing.damaged,
+            skipped_captures: ledger.skipped()?,
+            retrieved_documents: ledger.count(State::Retrieved)? + u64::from(unnoticed),
+            released_documents: ledger.count(State::Released)?,
+            notifications_delivered: ledger.delivered()?,
+            notifications_pending: ledger.pending()?.into_iter().map(Notification::of).collect(),
+            waiting: standing.waiting.as_ref().map(|row| Document::of(row, false)),
+            last,
+            gaps: gaps.len(),
+            last_gap: gaps.last().map(describe),
+            foreign_files: standing
+                .foreign
+                .into_iter()
+                .map(|(name, reason)| Foreign { name, reason })
+                .collect(),
+            free_octets: spool.free().unwrap_or(0),
+            min_free_octets: setting.config.spool.min_free.0,
+            now: Utc::now(),
+        })
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let size = |octets| bytesize::ByteSize(octets).display().iec();
+        let mut line = |name: &str, value: String| writeln!(out, "{name:<14}{value}");
+        line("spool", format!("{} ({} free)", self.spool, size(self.free_octets)))?;
+        match &self.waiting {
+            Some(document) => {
+                let since = document.offered.unwrap_or(document.created);
+                line("offered", document.text())?;
+                line(
+                    "",
+                    format!("waits for its pickup since {} ({})", shown(since), ago(since, self.now)),
+                )?;
+                if self.damaged {
+                    line(
+                        "",
+                        "DAMAGED: the file does not have the size that was written".to_owned(),
+                    )?;
+                }
+            }
+            None => line("offered", "nothing: the next capture will be".to_owned())?,
+        }
+        if let Some(last) = self.last.as_ref().filter(|_| self.waiting.is_none()) {
+            line("last", last.text())?;
+            match (last.state, last.retrieved) {
+                ("retrieved", Some(at)) => line("", format!("retrieved, noticed at {}", shown(at)))?,
+                (state, _) => line("", state.to_owned())?,
+            }
+        }
+        let released = match self.released_documents {
+            0 => String::new(),
+            n => format!(", {n} moved aside by hand"),
+        };
+        line("so far", format!("{} retrieved{released}", self.retrieved_documents))?;
+        line(
+            "skipped",
+            format!("{} captures since the last document", self.skipped_captures),
+        )?;
+        line(
+            "gaps",
+            match &self.last_gap {
+                None => "none known".to_owned(),
+                Some(gap) => format!("{}, the last: {gap} (billdrop gaps lists them)", self.gaps),
+            },
+        )?;
+        line(
+            "notifications",
+            format!(
+                "{} delivered, {} pending",
+                self.notifications_delivered,
+                self.notifications_pending.len()
+            ),
+        )?;
+        for pending in &self.notifications_pending {
+            let why = pending.last_error.as_deref().unwrap_or("not tried yet");
+            line(
+                "",
+                format!(
+                    "to {}: {} of {}",
+                    pending.manager,
+                    pending.event,
+                    shown(pending.created)
+                ),
+            )?;
+            line("", format!("  {} attempts: {why}", pending.attempts))?;
+        }
+        for foreign in &self.foreign_files {
+            line(
+                "foreign file",
+                format!("{}: {}", foreign.name.escape_debug(), foreign.reason),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Document {
+    fn of(row: &Row, gone: bool) -> Self {
+        Document {
+            sequence: row.sequence,
+            name: row.name.clone(),
+            doc_id: row.doc_id.clone(),
+            state: if gone {
+                State::Retrieved.token()
+            } else {
+                row.state.token()
+            },
+            records: row.records,
+            octets: row.octets,
+            created: row.created,
+            offered: row.offered,
+            retrieved: row.retrieved,
+        }
+    }
+
+    fn text(&self) -> String {
+        let size = bytesize::ByteSize(self.octets).display().iec();
+        format!(
+            "{} (sequence {}, {} records, {size})",
+            self.name, self.sequence, self.records
+        )
+    }
+}
+
+impl Notification {
+    fn of(pending: Pending) -> Self {
+        let event = match &pending.event {
+            Event::Collection {
+                status, destination, ..
+            } => format!("{status:?} {destination}"),
+            Event::Blocked { document, .. } => format!("Blocked {document}"),
+            Event::SourceFailed { source, .. } => format!("SourceFailed {source}"),
+            Event::Gap { sequence, .. } => format!("Gap {sequence}"),
+            Event::Test { .. } => "Test".to_owned(),
+        };
+        Notification {
+            manager: pending.manager,
+            event,
+            created: pending.created,
+            attempts: pending.attempts,
+            next_attempt: pending.next_attempt,
+            last_error: pending.last_error,
+        }
+    }
+}
+
+fn describe(gap: &Gap) -> String {
+    format!("{} {}: {}", shown(gap.at), gap.kind.token(), gap.reason)
+}
+
+fn shown(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}

@@ -1,0 +1,310 @@
+//! One turn of file mode, while the lock is held: recover, capture, offer, notify.
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use super::{
+    deliver,
+    gather::{Gathered, gather},
+    print,
+    setting::Setting,
+};
+use crate::{
+    capture::Source,
+    config::Profile,
+    document::{Body, DocId, Header},
+    exit::{Error, Exit, Result},
+    ledger::{CollectionStatus, Event, Gap, GapKind, Ledger, Row, Tell},
+    record::{DocumentInformation, Text},
+    spool::{self, CommitError, DocumentName, Draft, Locked, Spool},
+};
+
+/// What a turn works with. It ends when the lock is let go.
+pub struct Turn<'a> {
+    setting: &'a Setting,
+    sources: &'a [Box<dyn Source>],
+    spool: &'a Spool,
+    locked: &'a Locked<'a>,
+    ledger: Ledger,
+    now: DateTime<Utc>,
+}
+
+impl<'a> Turn<'a> {
+    pub fn begin(
+        setting: &'a Setting,
+        sources: &'a [Box<dyn Source>],
+        spool: &'a Spool,
+        locked: &'a Locked<'a>,
+    ) -> Result<Self> {
+        let now = Utc::now().trunc_subsecs(3);
+        Ok(Turn {
+            setting,
+            sources,
+            spool,
+            locked,
+            ledger: spool::open_ledger(spool, &setting.managers(), now, locked)?,
+            now,
+        })
+    }
+
+    /// Finishes what an earlier run left; returns the document that waits for its pickup.
+    pub fn recover(&mut self) -> Result<Option<Row>> {
+        let tell = |row: &Row| self.setting.tell_offer(row);
+        let standing = spool::recover(self.spool, &mut self.ledger, &tell, self.now, self.locked)?;
+        for (name, reason) in &standing.foreign {
+            let path = self.spool.path(name);
+            tracing::warn!("{} lies in the spool but is no document: {reason}", path.display());
+        }
+        Ok(standing.waiting)
+    }
+
+    /// The capture is refused because of `waiting`: the next document tells how often.
+    pub fn skip(&mut self, waiting: &Row) -> Result<()> {
+        Ok(self.ledger.skip(self.now, &waiting.name)?)
+    }
+
+    /// Alarms the managers when a document waits for its pickup for too long, and again while it still waits.
+    pub fn alarm(&mut self, waiting: &Row) -> Result<()> {
+        let since = waiting.offered.unwrap_or(waiting.created);
+        let limits = &self.setting.config.spool;
+        let last = self.ledger.last_alarm(waiting.sequence)?;
+        let due = older(since, limits.alarm_after.0, self.now)
+            && last.is_none_or(|last| older(last, limits.alarm_repeat.0, self.now));
+        if due {
+            let event = Event::Blocked {
+                document: waiting.name.clone(),
+                sequence: waiting.sequence,
+                since,
+                captures_skipped: self.ledger.skipped()?,
+            };
+            let tell = Tell::new(&self.setting.managers(), &[event]);
+            self.ledger.alarm(waiting.sequence, &tell, self.now)?;
+        }
+        Ok(())
+    }
+
+    /// Sends the notifications that are due.
+    pub fn deliver(&mut self) {
+        deliver::due(&mut self.ledger, self.setting, self.now);
+    }
+
+    /// Why nothing can be captured now, in one line.
+    pub fn blocked_because(&self, waiting: &Row) -> String {
+        let since = waiting.offered.unwrap_or(waiting.created);
+        format!(
+            "{} has not been retrieved since {} ({}); fetch and delete it, or run billdrop release",
+            self.spool.path(&waiting.name).display(),
+            shown(since),
+            super::ago(since, self.now)
+        )
+    }
+
+    /// Asks the sources and offers a document of what they gave. Prints its path.
+    pub fn capture(&mut self) -> Result<()> {
+        let last = self.ledger.last()?;
+        let name = self.next_name(last.as_ref());
+        let wanted = self.setting.config.spool.min_free.0;
+        if let Some(refusal) = self.too_full(wanted) {
+            return Err(self.failed(&name, true, refusal));
+        }
+        let mut body = Body::new(&self.spool.state);
+        let gathered = match self.ask(&mut body) {
+            Ok(gathered) => gathered,
+            Err(e) => {
+                let refusal = Error::file("keep records in", &self.spool.state, &e);
+                return Err(self.failed(&name, spool::is_full(&e), refusal));
+            }
+        };
+        let incomplete = gathered.failures().next().is_some();
+        let samis = self.setting.config.document.profile == Profile::CiscoSamis;
+        if body.count() == 0 && (incomplete || samis) {
+            return self.nothing_to_offer(&name, &gathered);
+        }
+        if let Some(refusal) = self.too_full(wanted.saturating_add(body.octets())) {
+            return Err(self.failed(&name, true, refusal));
+        }
+        self.offer(last.as_ref(), name, gathered, &mut body)?;
+        self.deliver();
+        match incomplete {
+            false => Ok(()),
+            true => Err(Error::already_told(Exit::Unavailable)),
+        }
+    }
+
+    fn ask(&self, body: &mut Body) -> std::io::Result<Gathered> {
+        let baseline = |source: &str| match self.ledger.baseline(source) {
+            Ok(baseline) => baseline,
+            Err(e) => {
+                tracing::warn!("{e}; the counters of {source} cannot be compared this time");
+                None
+            }
+        };
+        gather(self.sources, self.now, &self.setting.hostname, &baseline, body)
+    }
+
+    /// Later than the last name, and not that of any file which somebody has put there.
+    fn next_name(&self, last: Option<&Row>) -> DocumentName {
+        let naming = self.setting.naming();
+        let last = last.and_then(|row| DocumentName::parse(&row.name));
+        let mut name = naming.name(self.now, last.map(|last| last.stamp));
+        while self.spool.path(&name.to_string()).symlink_metadata().is_ok() {
+            name = naming.name(self.now, Some(name.stamp));
+        }
+        name
+    }
+
+    fn offer(&mut self, last: Option<&Row>, name: DocumentName, gathered: Gathered, body: &mut Body) -> Result<()> {
+        let sequence = last.map_or(1, |row| row.sequence + 1);
+        let gaps = gathered.gaps(self.now);
+        let covered_to = last.and_then(|row| row.covers_to);
+        let information = DocumentInformation {
+            created: self.now,
+            sequence,
+            previous_doc_id: last
+                .and_then(|row| row.doc_id.parse::<DocId>().ok())
+                .map(|id| *id.as_bytes()),
+            covers_from: covered_to,
+            covers_to: self.now,
+            captures_skipped: self.ledger.skipped()?,
+            remark: remark(&self.ledger.untold_gaps()?, covered_to, self.now),
+            sources: gathered.statuses,
+        };
+        let header = Header {
+            doc_id: DocId::new(self.now, sequence, self.setting.mac(Some(&self.ledger))?),
+            created: self.now,
+            recorder: Text::lossy(self.setting.hostname.as_bytes()).0,
+            profile: self.setting.config.document.profile,
+        };
+        let draft = Draft {
+            name,
+            header,
+            information: &information,
+            checksum: self.setting.config.document.checksum,
+            gaps: &gaps,
+            baselines: &gathered.baselines,
+        };
+        let mut events = vec![self.collection(CollectionStatus::Success, &draft.name)];
+        events.extend(source_events(&gaps));
+        let tell = Tell::new(&self.setting.managers(), &events);
+        match spool::commit(self.spool, &mut self.ledger, &draft, body, &tell, self.locked) {
+            Ok(written) => {
+                let path = self.spool.path(&draft.name.to_string());
+                tracing::info!(
+                    "document {sequence}: {} records, {} octets",
+                    written.count,
+                    written.octets
+                );
+                print(|out| writeln!(out, "{}", path.display()))
+            }
+            Err(e) => Err(self.uncommitted(&draft.name, e)),
+        }
+    }
+
+    fn collection(&self, status: CollectionStatus, name: &DocumentName) -> Event {
+        self.setting.collection(status, &name.to_string(), self.now)
+    }
+
+    fn uncommitted(&mut self, name: &DocumentName, e: CommitError) -> Error {
+        let (full, unwritten) = (e.is_full(), e.is_unwritten());
+        let exit = if full { Exit::CannotCreate } else { Exit::Io };
+        let error = match e {
+            CommitError::Unsealed(e) | CommitError::NotNoted(e) => Error::from(e),
+            e => Error::new(exit, e.to_string()),
+        };
+        if unwritten {
+            let error = error.next("No document was offered; the next capture takes everything again.");
+            self.failed(name, full, error)
+        } else {
+            error.next("The document is whole and safe on the disk; the next run offers it.")
+        }
+    }
+
+    fn too_full(&self, wanted: u64) -> Option<Error> {
+        let directory = &self.spool.directory;
+        let free = match self.spool.free() {
+            Ok(free) if free >= wanted => return None,
+            Ok(free) => free,
+            Err(e) => return Some(Error::file("ask for the free space of", directory, &e)),
+        };
+        let size = |octets| bytesize::ByteSize(octets).display().iec();
+        let message = format!(
+            "the file system of {} is too full: {} free, {} wanted ([spool] min-free)",
+            directory.display(),
+            size(free),
+            size(wanted)
+        );
+        let next = "Make room; nothing was captured, and nothing is lost: the counters go on.";
+        Some(Error::new(Exit::CannotCreate, message).next(next))
+    }
+
+    /// No document could be written: ledger and managers are to know.
+    fn failed(&mut self, name: &DocumentName, full: bool, error: Error) -> Error {
+        let status = match full {
+            true => CollectionStatus::DeviceFull,
+            false => CollectionStatus::WriteError,
+        };
+        let events = [self.collection(status, name)];
+        let gap = Gap::new(GapKind::CaptureFailed, self.now, error.message());
+        self.tell_failure(&[gap], &events);
+        error
+    }
+
+    /// Where the ledger cannot take it (its disk is full, say), the managers are told at once.
+    fn tell_failure(&mut self, gaps: &[Gap], events: &[Event]) {
+        let tell = Tell::new(&self.setting.managers(), events);
+        match self.ledger.note_gaps(gaps, &tell, self.now) {
+            Ok(()) => self.deliver(),
+            Err(e) => {
+                tracing::error!("{e}");
+                deliver::at_once(&self.ledger, self.setting, events);
+            }
+        }
+    }
+
+    fn nothing_to_offer(&mut self, name: &DocumentName, gathered: &Gathered) -> Result<()> {
+        let gaps = gathered.gaps(self.now);
+        if gaps.is_empty() {
+            tracing::warn!(
+                "no source has any usage, and profile cisco-samis knows no document without: nothing written"
+            );
+            return Ok(());
+        }
+        let mut events = vec![self.collection(CollectionStatus::DataIncomplete, name)];
+        events.extend(source_events(&gaps));
+        self.tell_failure(&gaps, &events);
+        Err(
+            Error::new(Exit::Unavailable, "no source gave any usage: no document was offered")
+                .next("The reasons stand above. The next document covers this time too."),
+        )
+    }
+}
+
+fn source_events(gaps: &[Gap]) -> impl Iterator<Item = Event> + '_ {
+    gaps.iter().map(|gap| Event::SourceFailed {
+        source: gap.source.clone().unwrap_or_default(),
+        reason: gap.reason.clone(),
+        at: gap.at,
+    })
+}
+
+/// What the document must say besides: gaps that no document tells of yet, and a clock that went back.
+fn remark(untold: &[Gap], covered_to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<String> {
+    let mut remarks: Vec<String> = untold
+        .iter()
+        .map(|gap| format!("{} {}: {}", shown(gap.at), gap.kind.token(), gap.reason))
+        .collect();
+    if let Some(before) = covered_to.filter(|before| *before > now) {
+        remarks.push(format!(
+            "the clock was set back: the document before covers up to {}",
+            shown(before)
+        ));
+    }
+    (!remarks.is_empty()).then(|| remarks.join("; "))
+}
+
+fn shown(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+fn older(since: DateTime<Utc>, limit: std::time::Duration, now: DateTime<Utc>) -> bool {
+    (now - since).to_std().is_ok_and(|age| age >= limit)
+}

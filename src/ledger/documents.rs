@@ -1,0 +1,314 @@
+//! The life of a document in the ledger: writing, sealed, offered, then retrieved, released or lost.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, Row as SqlRow, params};
+
+use super::Event;
+use super::{Gap, Ledger, Result, Tell, outbox, read_time, written};
+
+/// Where a document is in its life. `spool::recover` says what each state means together with the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its temporary file is being written. The sequence number is not given yet.
+    Writing,
+    /// Whole and on the disk under its temporary name.
+    Sealed,
+    /// In the spool under its final name, waiting for the remote application.
+    Offered,
+    /// The remote application has deleted it.
+    Retrieved,
+    /// An operator has moved it aside.
+    Released,
+    /// It disappeared in a way that nobody can explain. Listed as a gap.
+    Lost,
+}
+
+/// One document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub sequence: u64,
+    pub doc_id: String,
+    pub name: String,
+    pub state: State,
+    pub created: DateTime<Utc>,
+    pub covers_from: Option<DateTime<Utc>>,
+    pub covers_to: Option<DateTime<Utc>>,
+    pub records: u64,
+    pub octets: u64,
+    pub sha256: String,
+    pub offered: Option<DateTime<Utc>>,
+    pub retrieved: Option<DateTime<Utc>>,
+    pub released: Option<DateTime<Utc>>,
+    pub released_by: Option<String>,
+    pub release_reason: Option<String>,
+}
+
+/// What is known of a document when it is whole on the disk.
+#[derive(Debug)]
+pub struct Sealing<'a> {
+    pub sequence: u64,
+    pub covers_from: Option<DateTime<Utc>>,
+    pub covers_to: DateTime<Utc>,
+    pub records: u64,
+    pub octets: u64,
+    pub sha256: String,
+    /// What its information record says to be missing.
+    pub gaps: &'a [Gap],
+    /// What each source wants to see at its next capture.
+    pub baselines: &'a [(String, Vec<u8>)],
+}
+
+/// Who moves a document aside, when and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Releasing<'a> {
+    pub at: DateTime<Utc>,
+    pub who: &'a str,
+    pub reason: &'a str,
+    /// Who is told.
+    pub managers: &'a [String],
+}
+
+const COLUMNS: &str = "sequence, doc_id, name, state, created, covers_from, covers_to, records, octets, sha256, \
+                       offered, retrieved, released, released_by, release_reason";
+
+impl Ledger {
+    /// A document is going to be written under this name.
+    pub fn begin(&mut self, sequence: u64, doc_id: &str, name: &str, created: DateTime<Utc>) -> Result<()> {
+        self.transact("begin a document", |db| {
+            db.execute(
+                "INSERT INTO document (sequence, doc_id, name, state, created) VALUES (?1, ?2, ?3, 'writing', ?4)",
+                params![sequence as i64, doc_id, name, written(created)],
+            )
+        })
+        .map(drop)
+    }
+
+    /// The document that was being written will never be: its sequence number was not given.
+    pub fn forget(&mut self, sequence: u64) -> Result<()> {
+        self.transact("forget a document", |db| {
+            db.execute(
+                "DELETE FROM document WHERE sequence = ?1 AND state = 'writing'",
+                [sequence as i64],
+            )
+        })
+        .map(drop)
+    }
+
+    /// The document is whole on the disk: its sequence number is given, what it tells is told.
+    pub fn seal(&mut self, sealing: &Sealing<'_>) -> Result<()> {
+        let sequence = sealing.sequence as i64;
+        self.transact("seal a document", |db| {
+            db.execute(
+                "UPDATE document SET state = 'sealed', covers_from = ?2, covers_to = ?3, records = ?4, octets = ?5, \
+                 sha256 = ?6 WHERE sequence = ?1 AND state = 'writing'",
+                params![
+                    sequence,
+                    sealing.covers_from.map(written),
+                    written(sealing.covers_to),
+                    sealing.records as i64,
+                    sealing.octets as i64,
+                    sealing.sha256
+                ],
+            )?;
+            for gap in sealing.gaps {
+                gap.insert(db, Some(sealing.sequence))?;
+            }
+            db.execute("UPDATE gap SET told_in = ?1 WHERE told_in IS NULL", [sequence])?;
+            db.execute("UPDATE skip SET told_in = ?1 WHERE told_in IS NULL", [sequence])?;
+            for (source, content) in sealing.baselines {
+                db.execute(
+                    "INSERT INTO baseline VALUES (?1, ?2, ?3) ON CONFLICT (source) \
+                     DO UPDATE SET sequence = excluded.sequence, content = excluded.content",
+                    params![source, sequence, content],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The document lies in the spool under its final name; the managers are to be told.
+    ///
+    /// `identity` is that of the spool directory with the file in it, see [`Ledger::spool_identity`].
+    pub fn offer(&mut self, sequence: u64, at: DateTime<Utc>, identity: (u64, i128), tell: &Tell) -> Result<()> {
+        self.transact("offer a document", |db| {
+            let changed = db.execute(
+                "UPDATE document SET state = 'offered', offered = coalesce(offered, ?2), retrieved = NULL \
+                 WHERE sequence = ?1 AND state <> 'offered'",
+                params![sequence as i64, written(at)],
+            )?;
+            if changed == 0 {
+                return Ok(());
+            }
+            super::put_meta(db, "spool-identity", &format!("{} {}", identity.0, identity.1))?;
+            outbox::insert(db, tell, at)
+        })
+    }
+
+    /// The remote application has deleted the document.
+    pub fn retrieve(&mut self, sequence: u64, at: DateTime<Utc>) -> Result<()> {
+        self.transact("mark a document as retrieved", |db| {
+            db.execute(
+                "UPDATE document SET state = 'retrieved', retrieved = ?2 WHERE sequence = ?1 AND state = 'offered'",
+                params![sequence as i64, written(at)],
+            )
+        })
+        .map(drop)
+    }
+
+    /// An operator moves the document aside.
+    pub fn release(&mut self, sequence: u64, releasing: &Releasing<'_>) -> Result<()> {
+        let Releasing {
+            at,
+            who,
+            reason,
+            managers,
+        } = *releasing;
+        let gap = Gap::released(sequence, at, who, reason);
+        let event = Event::Gap {
+            sequence,
+            reason: gap.reason.clone(),
+            at,
+        };
+        self.transact("release a document", |db| {
+            db.execute(
+                "UPDATE document SET state = 'released', released = ?2, released_by = ?3, release_reason = ?4 \
+                 WHERE sequence = ?1 AND state IN ('offered', 'sealed')",
+                params![sequence as i64, written(at), who, reason],
+            )?;
+            gap.insert(db, None)?;
+            outbox::insert(db, &Tell::new(managers, &[event]), at)
+        })
+    }
+
+    /// Fills a new ledger with the documents that are known again, and notes that the old one was lost.
+    pub fn rebuild(&mut self, rows: &[Row], gap: &Gap, managers: &[String], event: &Event) -> Result<()> {
+        self.transact("rebuild", |db| {
+            for row in rows {
+                db.execute(
+                    "INSERT INTO document (sequence, doc_id, name, state, created, covers_from, covers_to, records, \
+                     octets, sha256, offered, retrieved) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                    params![
+                        row.sequence as i64,
+                        row.doc_id,
+                        row.name,
+                        row.state.token(),
+                        written(row.created),
+                        row.covers_from.map(written),
+                        row.covers_to.map(written),
+                        row.records as i64,
+                        row.octets as i64,
+                        row.sha256,
+                        row.offered.map(written),
+                        row.retrieved.map(written)
+                    ],
+                )?;
+            }
+            gap.insert(db, None)?;
+            outbox::insert(db, &Tell::new(managers, std::slice::from_ref(event)), gap.at)
+        })
+    }
+
+    /// The document with the highest sequence number that was given.
+    pub fn last(&self) -> Result<Option<Row>> {
+        self.one("state <> 'writing' ORDER BY sequence DESC LIMIT 1", &[])
+    }
+
+    pub fn by_name(&self, name: &str) -> Result<Option<Row>> {
+        self.one("name = ?1", &[&name])
+    }
+
+    pub fn by_doc_id(&self, doc_id: &str) -> Result<Option<Row>> {
+        self.one("doc_id = ?1", &[&doc_id])
+    }
+
+    /// Documents that are somewhere on their way: writing, sealed or offered, in order.
+    pub fn unfinished(&self) -> Result<Vec<Row>> {
+        self.many("state IN ('writing', 'sealed', 'offered') ORDER BY sequence")
+    }
+
+    /// All documents, in order.
+    pub fn documents(&self) -> Result<Vec<Row>> {
+        self.many("state <> 'writing' ORDER BY sequence")
+    }
+
+    /// How many documents there are in each state.
+    pub fn count(&self, state: State) -> Result<u64> {
+        self.run("count documents", |db| {
+            db.query_row(
+                "SELECT count(*) FROM document WHERE state = ?1",
+                [state.token()],
+                |row| row.get::<_, i64>(0).map(|n| n as u64),
+            )
+        })
+    }
+
+    fn one(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Option<Row>> {
+        let sql = format!("SELECT {COLUMNS} FROM document WHERE {condition}");
+        self.run("look up a document", |db| {
+            db.query_row(&sql, values, Row::read).optional()
+        })
+    }
+
+    fn many(&self, condition: &str) -> Result<Vec<Row>> {
+        let sql = format!("SELECT {COLUMNS} FROM document WHERE {condition}");
+        self.run("list documents", |db| {
+            db.prepare(&sql)?.query_map([], Row::read)?.collect()
+        })
+    }
+}
+
+impl Row {
+    fn read(row: &SqlRow<'_>) -> rusqlite::Result<Self> {
+        let time = |index| -> rusqlite::Result<Option<DateTime<Utc>>> {
+            row.get::<_, Option<String>>(index)?
+                .as_deref()
+                .map(read_time)
+                .transpose()
+        };
+        let number = |index| row.get::<_, Option<i64>>(index).map(|n| n.unwrap_or(0) as u64);
+        Ok(Row {
+            sequence: number(0)?,
+            doc_id: row.get(1)?,
+            name: row.get(2)?,
+            state: State::from_token(&row.get::<_, String>(3)?),
+            created: read_time(&row.get::<_, String>(4)?)?,
+            covers_from: time(5)?,
+            covers_to: time(6)?,
+            records: number(7)?,
+            octets: number(8)?,
+            sha256: row.get::<_, Option<String>>(9)?.unwrap_or_default(),
+            offered: time(10)?,
+            retrieved: time(11)?,
+            released: time(12)?,
+            released_by: row.get(13)?,
+            release_reason: row.get(14)?,
+        })
+    }
+}
+
+const STATES: &[(State, &str)] = &[
+    (State::Writing, "writing"),
+    (State::Sealed, "sealed"),
+    (State::Offered, "offered"),
+    (State::Retrieved, "retrieved"),
+    (State::Released, "released"),
+    (State::Lost, "lost"),
+];
+
+impl State {
+    /// The word in the ledger, in `status` and in the man page.
+    pub fn token(self) -> &'static str {
+        STATES
+            .iter()
+            .find(|(state, _)| *state == self)
+            .map_or("", |(_, token)| token)
+    }
+
+    /// The table admits no other words than these.
+    fn from_token(token: &str) -> State {
+        STATES
+            .iter()
+            .find(|(_, known)| *known == token)
+            .map_or(State::Lost, |(state, _)| *state)
+    }
+}

@@ -1,0 +1,308 @@
+//! The ledger: the durable memory of which documents exist and what became of them.
+//!
+//! One SQLite file in the state directory, write-ahead log, `synchronous=FULL`: what a method has returned from is on
+//! the disk. Beside it lies `last-document`, a few lines that are enough to go on with the right sequence number when
+//! the ledger itself is lost. The spool directory, not the ledger, is the truth about what is offered; `spool::recover`
+//! brings the two together at every start.
+//!
+//! A method that fails has changed nothing. [`LedgerError::Damaged`] means that the file is no longer a ledger: only
+//! the capture, which holds the lock, may set it aside and rebuild (`spool::rebuild`).
+
+mod documents;
+mod event;
+mod gaps;
+mod last;
+mod outbox;
+mod schema;
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ffi, params};
+
+pub use documents::{Releasing, Row, Sealing, State};
+pub use event::{CollectionStatus, Event};
+pub use gaps::{Gap, GapKind, Skip};
+pub use last::LastDocument;
+pub use outbox::{Pending, Tell, retry_after};
+
+use crate::exit::{Error, Exit};
+
+/// File name of the ledger in the state directory.
+pub const FILE: &str = "ledger.sqlite";
+
+/// How long one process waits while another one writes.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// An open ledger.
+pub struct Ledger {
+    db: Connection,
+    directory: PathBuf,
+}
+
+/// Why the ledger could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The file is not a ledger (any more).
+    #[error("the ledger {path} is damaged: {reason}", path = path.display())]
+    Damaged { path: PathBuf, reason: String },
+    /// A newer billdrop has written it; this one must not touch it.
+    #[error("the ledger {path} has format {found}, written by a newer billdrop; this one knows format {known}", path = path.display())]
+    Newer { path: PathBuf, found: i64, known: i64 },
+    /// There is none, and the caller did not want one to be made.
+    #[error("there is no ledger in {path}", path = path.display())]
+    Missing { path: PathBuf },
+    #[error("{doing} in the ledger {path}: {source}", path = path.display())]
+    Sql {
+        doing: &'static str,
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
+    #[error("cannot {doing} {path}: {source}", path = path.display())]
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+pub type Result<T> = std::result::Result<T, LedgerError>;
+
+impl Ledger {
+    /// Opens the ledger to change it, and makes it if there is none. The caller holds the capture lock.
+    pub fn open(directory: &Path) -> Result<Self> {
+        let path = directory.join(FILE);
+        refuse_what_is_not_ours(&path)?;
+        let existed = path.exists();
+        let ledger = Self::connect(
+            directory,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )?;
+        if existed && ledger.is_empty_file()? && LastDocument::read(directory)?.is_some() {
+            return Err(ledger.damaged("it is empty, but documents were written before".to_owned()));
+        }
+        schema::prepare(&ledger)?;
+        Ok(ledger)
+    }
+
+    /// Makes a new ledger where the old one was set aside.
+    pub fn open_new(directory: &Path) -> Result<Self> {
+        let ledger = Self::connect(
+            directory,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )?;
+        schema::prepare(&ledger)?;
+        Ok(ledger)
+    }
+
+    /// Opens an existing ledger to look at it, or to change what needs no lock (the outbox, a release).
+    pub fn open_existing(directory: &Path) -> Result<Self> {
+        let path = directory.join(FILE);
+        if matches!(fs::symlink_metadata(&path), Err(e) if e.kind() == ErrorKind::NotFound) {
+            return Err(LedgerError::Missing {
+                path: directory.to_owned(),
+            });
+        }
+        refuse_what_is_not_ours(&path)?;
+        let ledger = Self::connect(directory, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        schema::refuse_newer(&ledger)?;
+        Ok(ledger)
+    }
+
+    fn connect(directory: &Path, flags: OpenFlags) -> Result<Self> {
+        let path = directory.join(FILE);
+        let flags = flags | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&path, flags).map_err(|source| classify("open", &path, source))?;
+        let ledger = Ledger {
+            db,
+            directory: directory.to_owned(),
+        };
+        ledger.run("set up", |db| {
+            db.busy_timeout(BUSY)?;
+            // On file systems without shared memory the answer is another mode, which serves as well.
+            db.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
+            db.execute_batch("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF")
+        })?;
+        Ok(ledger)
+    }
+
+    /// Reads the whole file and says whether it is sound. A few milliseconds for a year of documents.
+    pub fn check(&self) -> Result<()> {
+        let answer: String = self.run("check", |db| {
+            db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        })?;
+        match answer.as_str() {
+            "ok" => Ok(()),
+            problem => Err(self.damaged(problem.replace('\n', " "))),
+        }
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A remembered value: the recorder's MAC, the SNMP engine, the spool's inode.
+    pub fn meta(&self, key: &str) -> Result<Option<String>> {
+        self.run("read a setting", |db| {
+            db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    pub fn set_meta(&self, key: &str, value: &str) -> Result<()> {
+        self.run("keep a setting", |db| put_meta(db, key, value))
+    }
+
+    /// Inode of the spool directory when the last document was offered, and the time of its last change then.
+    pub fn spool_identity(&self) -> Result<Option<(u64, i128)>> {
+        let kept = self.meta("spool-identity")?;
+        Ok(kept.and_then(|text| {
+            let (inode, changed) = text.split_once(' ')?;
+            Some((inode.parse().ok()?, changed.parse().ok()?))
+        }))
+    }
+
+    /// What a source wanted to see again at its next capture.
+    pub fn baseline(&self, source: &str) -> Result<Option<Vec<u8>>> {
+        self.run("read a baseline", |db| {
+            db.query_row("SELECT content FROM baseline WHERE source = ?1", [source], |row| {
+                row.get(0)
+            })
+            .optional()
+        })
+    }
+
+    fn is_empty_file(&self) -> Result<bool> {
+        let pages: i64 = self.run("open", |db| db.query_row("PRAGMA page_count", [], |row| row.get(0)))?;
+        Ok(pages == 0)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(FILE)
+    }
+
+    fn damaged(&self, reason: String) -> LedgerError {
+        LedgerError::Damaged {
+            path: self.path(),
+            reason,
+        }
+    }
+
+    fn run<T>(&self, doing: &'static str, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        work(&self.db).map_err(|source| classify(doing, &self.path(), source))
+    }
+
+    /// All or nothing, on the disk when it returns.
+    fn transact<T>(&mut self, doing: &'static str, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let path = self.path();
+        let transaction = self
+            .db
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(|source| classify(doing, &path, source))?;
+        let done = work(&transaction).map_err(|source| classify(doing, &path, source))?;
+        transaction.commit().map_err(|source| classify(doing, &path, source))?;
+        Ok(done)
+    }
+}
+
+fn put_meta(db: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        params![key, value],
+    )
+    .map(drop)
+}
+
+/// A symbolic link or another user's file in place of the ledger would make us write where somebody else wants.
+fn refuse_what_is_not_ours(path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let reason = match fs::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(source) => {
+            return Err(LedgerError::File {
+                doing: "look at",
+                path: path.to_owned(),
+                source,
+            });
+        }
+        Ok(found) if !found.is_file() => "it is not a regular file",
+        Ok(found) if !crate::spool::is_ours(found.uid()) => "it belongs to another user",
+        Ok(_) => return Ok(()),
+    };
+    Err(LedgerError::File {
+        doing: "trust",
+        path: path.to_owned(),
+        source: std::io::Error::new(ErrorKind::PermissionDenied, reason),
+    })
+}
+
+fn classify(doing: &'static str, path: &Path, source: rusqlite::Error) -> LedgerError {
+    match source.sqlite_error_code() {
+        Some(ffi::ErrorCode::DatabaseCorrupt | ffi::ErrorCode::NotADatabase) => LedgerError::Damaged {
+            path: path.to_owned(),
+            reason: source.to_string(),
+        },
+        _ => LedgerError::Sql {
+            doing,
+            path: path.to_owned(),
+            source,
+        },
+    }
+}
+
+impl LedgerError {
+    pub fn is_damage(&self) -> bool {
+        matches!(self, LedgerError::Damaged { .. })
+    }
+
+    /// Whether the disk is full, as `deviceFull` of the MIB means it.
+    pub fn is_full(&self) -> bool {
+        match self {
+            LedgerError::Sql { source, .. } => source.sqlite_error_code() == Some(ffi::ErrorCode::DiskFull),
+            LedgerError::File { source, .. } => crate::spool::is_full(source),
+            _ => false,
+        }
+    }
+}
+
+impl From<LedgerError> for Error {
+    fn from(e: LedgerError) -> Self {
+        let message = e.to_string();
+        match &e {
+            LedgerError::Damaged { .. } => Error::new(Exit::Io, message)
+                .next("The next capture sets it aside and rebuilds it from the spool and from last-document."),
+            LedgerError::Newer { .. } => Error::new(Exit::Configuration, message)
+                .next("Run the newer billdrop, or name another [state] directory."),
+            LedgerError::Missing { .. } => Error::new(Exit::Unavailable, message)
+                .next("Nothing was captured here yet: check --config and --spool, or run billdrop capture."),
+            LedgerError::File { source, .. } => Error::new(crate::exit::exit_of(source), message),
+            LedgerError::Sql { source, .. } => {
+                use ffi::ErrorCode::*;
+                let exit = match source.sqlite_error_code() {
+                    Some(DiskFull | CannotOpen) => Exit::CannotCreate,
+                    Some(PermissionDenied | ReadOnly | AuthorizationForStatementDenied) => Exit::Denied,
+                    Some(DatabaseBusy | DatabaseLocked) => Exit::Blocked,
+                    Some(SystemIoFailure | FileLockingProtocolFailed) => Exit::Io,
+                    _ => Exit::Internal,
+                };
+                Error::new(exit, message)
+            }
+        }
+    }
+}
+
+/// Times in the ledger: RFC 3339 in UTC with milliseconds, which sort as text.
+pub(crate) fn written(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn read_time(text: &str) -> rusqlite::Result<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.to_utc())
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(e)))
+}

@@ -1,0 +1,159 @@
+//! Brings a captured document into the spool: the six steps of the module head, in order.
+
+use std::io;
+
+use chrono::{DateTime, Utc};
+
+use super::{DocumentName, Locked, Spool, is_full};
+use crate::{
+    document::{self, Body, Header, Written},
+    ledger::{Gap, LastDocument, Ledger, LedgerError, Sealing, Tell},
+    record::DocumentInformation,
+};
+
+/// Everything that makes the document.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    pub name: DocumentName,
+    pub header: Header,
+    pub information: &'a DocumentInformation,
+    pub checksum: bool,
+    pub gaps: &'a [Gap],
+    pub baselines: &'a [(String, Vec<u8>)],
+}
+
+/// Where the commit stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// There is no new document; its sequence number was not given. What was captured is captured again next time.
+    #[error("{what}: {source}")]
+    Unwritten { what: String, source: io::Error },
+    /// The same, and it was the ledger that failed.
+    #[error(transparent)]
+    Unsealed(LedgerError),
+    /// The document is whole and safe on the disk, but not offered yet: the next run goes on from there.
+    #[error("{what}: {source}")]
+    NotOffered { what: String, source: io::Error },
+    /// The same, and it was the ledger that failed. The document may lie in the spool already.
+    #[error(transparent)]
+    NotNoted(LedgerError),
+}
+
+impl CommitError {
+    /// Whether the disk is full, as `deviceFull` of the MIB means it.
+    pub fn is_full(&self) -> bool {
+        match self {
+            CommitError::Unwritten { source, .. } | CommitError::NotOffered { source, .. } => is_full(source),
+            CommitError::Unsealed(e) | CommitError::NotNoted(e) => e.is_full(),
+        }
+    }
+
+    /// Whether the document is lost with this run (and will be captured anew), or only late.
+    pub fn is_unwritten(&self) -> bool {
+        matches!(self, CommitError::Unwritten { .. } | CommitError::Unsealed(_))
+    }
+}
+
+/// Writes, seals and offers the document; `tell` goes into the outbox with the offer, never before.
+pub fn commit(
+    spool: &Spool,
+    ledger: &mut Ledger,
+    draft: &Draft<'_>,
+    body: &mut Body,
+    tell: &Tell,
+    _locked: &Locked<'_>,
+) -> Result<Written, CommitError> {
+    let sequence = draft.information.sequence;
+    let doc_id = draft.header.doc_id.to_string();
+    ledger
+        .begin(sequence, &doc_id, &draft.name.to_string(), draft.header.created)
+        .map_err(CommitError::Unsealed)?;
+    let written = match write_partial(spool, draft, body) {
+        Ok(written) => written,
+        Err(source) => {
+            undo(spool, ledger, draft);
+            let what = format!("cannot write {}", spool.path(&draft.name.partial()).display());
+            return Err(CommitError::Unwritten { what, source });
+        }
+    };
+    let sealing = Sealing {
+        sequence,
+        covers_from: draft.information.covers_from,
+        covers_to: draft.information.covers_to,
+        records: written.count,
+        octets: written.octets,
+        sha256: document::hex(&written.sha256),
+        gaps: draft.gaps,
+        baselines: draft.baselines,
+    };
+    if let Err(e) = ledger.seal(&sealing) {
+        undo(spool, ledger, draft);
+        return Err(CommitError::Unsealed(e));
+    }
+    let last = LastDocument {
+        sequence,
+        doc_id,
+        name: draft.name.to_string(),
+        covers_to: Some(draft.information.covers_to),
+    };
+    offer(spool, ledger, &last, tell, Utc::now())?;
+    Ok(written)
+}
+
+/// Steps four to six, also for a document that an earlier run has sealed.
+pub(super) fn offer(
+    spool: &Spool,
+    ledger: &mut Ledger,
+    document: &LastDocument,
+    tell: &Tell,
+    at: DateTime<Utc>,
+) -> Result<(), CommitError> {
+    document.write(ledger.directory()).map_err(CommitError::NotNoted)?;
+    let partial = format!(".{}.partial", document.name);
+    spool
+        .publish(&partial, &document.name)
+        .and_then(|()| spool.sync())
+        .map_err(|source| CommitError::NotOffered {
+            what: format!("cannot offer {}", spool.path(&document.name).display()),
+            source,
+        })?;
+    note_offer(spool, ledger, document.sequence, tell, at)
+}
+
+/// The last step: the file lies in the spool, the ledger says so.
+pub(super) fn note_offer(
+    spool: &Spool,
+    ledger: &mut Ledger,
+    sequence: u64,
+    tell: &Tell,
+    at: DateTime<Utc>,
+) -> Result<(), CommitError> {
+    let identity = spool.identity().map_err(|source| CommitError::NotOffered {
+        what: format!("cannot look at {}", spool.directory.display()),
+        source,
+    })?;
+    ledger
+        .offer(sequence, at, identity, tell)
+        .map_err(CommitError::NotNoted)
+}
+
+fn write_partial(spool: &Spool, draft: &Draft<'_>, body: &mut Body) -> io::Result<Written> {
+    let file = spool.create(&draft.name.partial())?;
+    let information = Some(draft.information);
+    let written = document::write(&file, &draft.header, information, body, Utc::now(), draft.checksum)?;
+    spool.permit(&file)?;
+    file.sync_all()?;
+    // POSIX lets a synced file lose its name: sealed, without a file, would later pass for retrieved.
+    spool.sync()?;
+    Ok(written)
+}
+
+/// Leaves nothing behind. The temporary file may go only when the ledger has forgotten it: were the ledger to come back
+/// with *sealed* and no file, the document would pass for retrieved. What cannot be undone now, the next run undoes.
+fn undo(spool: &Spool, ledger: &mut Ledger, draft: &Draft<'_>) {
+    let undone = ledger.forget(draft.information.sequence).map_err(|e| e.to_string());
+    let undone = undone.and_then(|()| spool.discard(&draft.name.partial()).map_err(|e| e.to_string()));
+    if let Err(reason) = undone {
+        tracing::warn!("cannot clean up after the failure, the next run will: {reason}");
+    }
+}

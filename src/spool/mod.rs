@@ -1,0 +1,45 @@
+//! The spool: the drop-box directory that the remote application sees, and the interlock.
+//!
+//! # The promise
+//!
+//! A name in the spool without a leading dot is always a complete document, and there is at most one that billdrop
+//! has offered. The order in which that is kept, each step checked, the first failure ends it:
+//!
+//! 1. the ledger says *writing*
+//! 2. `.NAME.partial` is made (`O_EXCL`), written, given mode and group, synced; its directory entry is synced
+//! 3. the ledger says *sealed*: the sequence number is given, the skipped captures and gaps are told
+//! 4. `last-document` is replaced
+//! 5. `.NAME.partial` is renamed to `NAME`, never over another file; the directory is synced
+//! 6. the ledger says *offered*, and the notification lies in its outbox
+//!
+//! Killed anywhere, the next run finishes or undoes it ([`recover`] has the table). An error of `fsync` is final:
+//! the kernel may have dropped the data, so nothing is tried again in the same run.
+//!
+//! # What lies where
+//!
+//! | path | what |
+//! |---|---|
+//! | `SPOOL/NAME` | the offered document |
+//! | `SPOOL/.NAME.partial` | a document that is being written or waits for its rename |
+//! | `STATE/lock` | held by the one capture that runs |
+//! | `STATE/ledger.sqlite` | the ledger |
+//! | `STATE/last-document` | sequence number and name of the last document, for the day the ledger is lost |
+//! | `STATE/released/NAME` | documents that an operator has moved aside |
+
+mod commit;
+mod lock;
+mod name;
+mod place;
+mod rebuild;
+mod recover;
+mod release;
+mod wait;
+
+pub use commit::{CommitError, Draft, commit};
+pub use lock::{Lock, Locked};
+pub use name::{DocumentName, NamingRule, check_hostname, longest_name, next_stamp};
+pub use place::{Entry, Listing, Spool, group_id, is_full, is_ours};
+pub use rebuild::open_ledger;
+pub use recover::{Standing, recover, survey};
+pub use release::{Released, release};
+pub use wait::Watch;

@@ -1,0 +1,284 @@
+//! The directories: made, checked, listed. Nothing in them is trusted for being there.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+
+use super::DocumentName;
+use crate::{
+    config,
+    exit::{Error, Exit, Result},
+};
+
+/// The spool and the state directory, both checked.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    pub directory: PathBuf,
+    pub state: PathBuf,
+    mode: u32,
+    group: Option<u32>,
+}
+
+/// What lies in the spool under a name without a leading dot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub name: String,
+    pub octets: u64,
+    pub document: DocumentName,
+}
+
+/// The spool's contents, told apart.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Regular files of ours with a document's name, by name.
+    pub documents: Vec<Entry>,
+    /// Temporary files of ours.
+    pub partials: Vec<(String, DocumentName)>,
+    /// Everything else, with the reason why it is not a document. Does not block anything.
+    pub foreign: Vec<(String, &'static str)>,
+}
+
+/// How many foreign files are named; a full directory must not fill the log.
+const FOREIGN_NAMED: usize = 100;
+
+impl Spool {
+    /// Makes what is missing and refuses what cannot be trusted: symbolic links, other users' directories, directories
+    /// in which everybody may delete. Only the last component of a path is made: a missing parent is rather a disk
+    /// that is not mounted.
+    pub fn prepare(config: &config::Config) -> Result<Self> {
+        let spool = Self::locate(config)?;
+        let group = spool.group;
+        let made = make_directory(&spool.directory, config.spool.directory_mode.0, group)?;
+        if made {
+            tracing::info!("made the spool directory {}", spool.directory.display());
+        }
+        check_directory(&spool.directory, "spool")?;
+        make_directory(&spool.state, 0o700, None)?;
+        check_directory(&spool.state, "state")?;
+        let inside = fs::canonicalize(&spool.directory)
+            .and_then(|s| fs::canonicalize(&spool.state).map(|state| state.starts_with(s)))
+            .map_err(|e| Error::file("look at", &spool.state, &e))?;
+        if inside {
+            return Err(Error::new(
+                Exit::Configuration,
+                format!("the state directory {} lies inside the spool", spool.state.display()),
+            )
+            .next("Set [state] directory to a place that the remote application does not see."));
+        }
+        Ok(spool)
+    }
+
+    /// The same without making anything, for commands that only look.
+    pub fn locate(config: &config::Config) -> Result<Self> {
+        let group = match &config.spool.group {
+            Some(name) => {
+                Some(group_id(name).map_err(|e| Error::new(Exit::Configuration, format!("[spool] group: {e}")))?)
+            }
+            None => None,
+        };
+        Ok(Spool {
+            directory: config.spool.directory.clone(),
+            state: config.state_directory(),
+            mode: config.spool.mode.0,
+            group,
+        })
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Makes a new file that nobody else sees yet; fails if the name is taken, even by a symbolic link.
+    pub(super) fn create(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(CWD, self.path(name), flags, Mode::RUSR | Mode::WUSR)?;
+        Ok(File::from(file))
+    }
+
+    /// Gives the file its group and mode, whatever the umask says.
+    pub(super) fn permit(&self, file: &File) -> io::Result<()> {
+        if let Some(group) = self.group {
+            std::os::unix::fs::fchown(file, None, Some(group))?;
+        }
+        file.set_permissions(fs::Permissions::from_mode(self.mode))
+    }
+
+    /// Renames without ever replacing a file. Where the file system cannot, a hard link serves.
+    pub(super) fn publish(&self, partial: &str, name: &str) -> io::Result<()> {
+        let (from, to) = (self.path(partial), self.path(name));
+        match rustix::fs::renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                rustix::fs::linkat(CWD, &from, CWD, &to, AtFlags::empty())?;
+                fs::remove_file(&from)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    /// Makes the names in the spool durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
+    }
+
+    /// Removes a temporary file; that it is gone already is fine.
+    pub(super) fn discard(&self, partial: &str) -> io::Result<()> {
+        match fs::remove_file(self.path(partial)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    /// Octets that may still be written to the spool's file system.
+    pub fn free(&self) -> io::Result<u64> {
+        fs2::available_space(&self.directory)
+    }
+
+    /// Tells this directory from another one that is found under the same path later: inode, and time of the last change
+    /// of its names in nanoseconds.
+    pub fn identity(&self) -> io::Result<(u64, i128)> {
+        let found = fs::symlink_metadata(&self.directory)?;
+        let changed = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+        Ok((found.ino(), changed))
+    }
+
+    /// What lies in the spool now, by name.
+    pub fn list(&self) -> io::Result<Listing> {
+        let mut listing = Listing::default();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let found = match entry.metadata() {
+                Ok(found) => found,
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            listing.sort_in(&name.to_string_lossy(), name.to_str().is_some(), &found);
+        }
+        listing.documents.sort_by(|a, b| a.name.cmp(&b.name));
+        listing.foreign.sort();
+        Ok(listing)
+    }
+}
+
+impl Listing {
+    fn sort_in(&mut self, name: &str, readable: bool, found: &fs::Metadata) {
+        if let (Some(document), true) = (DocumentName::of_partial(name), is_our_file(found)) {
+            self.partials.push((name.to_owned(), document));
+            return;
+        }
+        let reason = match DocumentName::parse(name).filter(|_| readable) {
+            Some(document) if is_our_file(found) => {
+                self.documents.push(Entry {
+                    name: name.to_owned(),
+                    octets: found.len(),
+                    document,
+                });
+                return;
+            }
+            Some(_) if !found.is_file() => "not a regular file",
+            Some(_) => "belongs to another user",
+            None => "not the name of a document",
+        };
+        if self.foreign.len() < FOREIGN_NAMED {
+            self.foreign.push((name.to_owned(), reason));
+        }
+    }
+}
+
+fn is_our_file(found: &fs::Metadata) -> bool {
+    found.is_file() && is_ours(found.uid())
+}
+
+/// Files of this user, and of root, who is trusted anyway.
+pub fn is_ours(uid: u32) -> bool {
+    uid == rustix::process::geteuid().as_raw() || uid == 0
+}
+
+/// Whether an error says that there is no room: `deviceFull` of the MIB.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+/// The number of a group by its name, or a number as it is.
+pub fn group_id(name: &str) -> std::result::Result<u32, String> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    match nix::unistd::Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err(format!("there is no group {name:?}; make it with groupadd {name}")),
+        Err(e) => Err(format!("cannot look up the group {name:?}: {e}")),
+    }
+}
+
+/// Returns whether the directory had to be made.
+fn make_directory(path: &Path, mode: u32, group: Option<u32>) -> Result<bool> {
+    match fs::create_dir(path) {
+        Ok(()) => {}
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(false),
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let parent = path
+                .parent()
+                .filter(|p| !p.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
+            return Err(Error::file("make the directory", path, &e).next(format!(
+                "{} is missing: mount it, or make it with mkdir -p.",
+                parent.display()
+            )));
+        }
+        Err(e) => return Err(Error::file("make the directory", path, &e)),
+    }
+    let fail = |e: io::Error| Error::file("set the rights of", path, &e);
+    if group.is_some() {
+        chown(path, None, group).map_err(fail)?;
+    }
+    // After chown, which takes the set-group-ID bit away.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(fail)?;
+    Ok(true)
+}
+
+fn check_directory(path: &Path, role: &str) -> Result<()> {
+    let found = fs::symlink_metadata(path).map_err(|e| Error::file("look at", path, &e))?;
+    let shown = path.display();
+    let refuse = |exit, reason: String, next: String| Err(Error::new(exit, reason).next(next));
+    if found.is_symlink() {
+        return refuse(
+            Exit::CannotCreate,
+            format!("the {role} directory {shown} is a symbolic link"),
+            format!("Name the directory itself in [{role}] directory, so that nobody can point it elsewhere."),
+        );
+    }
+    if !found.is_dir() {
+        return refuse(
+            Exit::CannotCreate,
+            format!("{shown} is not a directory"),
+            format!("Name another [{role}] directory, or move the file away."),
+        );
+    }
+    if !is_ours(found.uid()) {
+        return refuse(
+            Exit::Denied,
+            format!(
+                "the {role} directory {shown} belongs to the user with number {}",
+                found.uid()
+            ),
+            "Run billdrop as that user, or give the directory to this one with chown.".to_owned(),
+        );
+    }
+    if found.mode() & 0o1002 == 0o002 {
+        return refuse(
+            Exit::Denied,
+            format!(
+                "everybody may delete in the {role} directory {shown} (mode {:04o})",
+                found.mode() & 0o7777
+            ),
+            "chmod o-w it.".to_owned(),
+        );
+    }
+    Ok(())
+}

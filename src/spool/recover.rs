@@ -1,0 +1,298 @@
+//! Brings ledger and spool together at every start. The spool is the truth about what is offered.
+//!
+//! | ledger says | partial | final | it means | do |
+//! |---|---|---|---|---|
+//! | writing | any | any | died while writing; a final file of that name is not ours | discard the partial, forget the row |
+//! | sealed | yes | no | died before the rename | rename, offer |
+//! | sealed | no | yes | died after the rename | offer |
+//! | sealed | no | no | renamed, and already retrieved | offer, retrieve |
+//! | sealed | yes | yes | another file has the name, or died between link and unlink | same file: discard the partial, offer; else stop |
+//! | offered | any | yes | waiting for its pickup | wait |
+//! | offered | any | no | picked up | retrieve |
+//! | retrieved, lost | any | yes | somebody put it back | offer again: it blocks like any other |
+//! | retrieved, lost | any | no | over | nothing |
+//! | released | any | yes | died while moving it aside | move it |
+//! | released | any | no | over | nothing |
+//!
+//! Besides: temporary files that no row knows are debris of a failed undo and are removed. Documents that no row knows
+//! are somebody's copy or another recorder's: they are reported as foreign and do not block.
+
+use std::{io, os::unix::fs::MetadataExt};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Listing, Locked, Spool,
+    commit::{CommitError, note_offer, offer},
+    release,
+};
+use crate::{
+    exit::{Error, Exit, Result},
+    ledger::{LastDocument, Ledger, Row, State, Tell},
+};
+
+/// How things stand after recovery.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// The document that waits for its pickup: no other may be offered.
+    pub waiting: Option<Row>,
+    /// The file that waits does not have the size that was written.
+    pub damaged: bool,
+    /// Files in the spool that are not documents of ours, with the reason.
+    pub foreign: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Discard,
+    Rename,
+    Offer,
+    OfferAndRetrieve,
+    Obstructed,
+    Wait,
+    Retrieve,
+    OfferAgain,
+    MoveAside,
+    Nothing,
+}
+
+/// The table of the module head.
+fn decide(ledger: State, partial: bool, document: bool) -> Action {
+    match (ledger, partial, document) {
+        (State::Writing, _, _) => Action::Discard,
+        (State::Sealed, true, false) => Action::Rename,
+        (State::Sealed, false, true) => Action::Offer,
+        (State::Sealed, false, false) => Action::OfferAndRetrieve,
+        (State::Sealed, true, true) => Action::Obstructed,
+        (State::Offered, _, true) => Action::Wait,
+        (State::Offered, _, false) => Action::Retrieve,
+        (State::Retrieved | State::Lost, _, true) => Action::OfferAgain,
+        (State::Released, _, true) => Action::MoveAside,
+        (State::Retrieved | State::Lost | State::Released, _, false) => Action::Nothing,
+    }
+}
+
+/// Finishes or undoes what an earlier run left, and says what waits. `tell` makes the notification of a late offer.
+pub fn recover(
+    spool: &Spool,
+    ledger: &mut Ledger,
+    tell: &dyn Fn(&Row) -> Tell,
+    now: DateTime<Utc>,
+    _locked: &Locked<'_>,
+) -> Result<Standing> {
+    let listing = list(spool)?;
+    let rows = rows_of_interest(ledger, &listing)?;
+    for row in &rows {
+        let partial = listing
+            .partials
+            .iter()
+            .any(|(_, document)| document.to_string() == row.name);
+        let document = listing.documents.iter().any(|entry| entry.name == row.name);
+        let action = decide(row.state, partial, document);
+        tracing::debug!("document {} ({}): {action:?}", row.sequence, row.name);
+        act(action, spool, ledger, row, tell, now)?;
+    }
+    remove_debris(spool, &listing, &rows)?;
+    survey(spool, ledger)
+}
+
+/// Looks without changing anything: for `status`, and for the answer of [`recover`].
+pub fn survey(spool: &Spool, ledger: &Ledger) -> Result<Standing> {
+    let listing = list(spool)?;
+    let mut standing = Standing::default();
+    for entry in &listing.documents {
+        match ledger.by_name(&entry.name)? {
+            Some(row) if row.state == State::Writing => standing.foreign.push((
+                entry.name.clone(),
+                "in the way of a document that is being written".to_owned(),
+            )),
+            Some(row) => {
+                if standing.waiting.is_none() {
+                    standing.damaged = row.octets != entry.octets;
+                    standing.waiting = Some(row);
+                }
+            }
+            None => standing
+                .foreign
+                .push((entry.name.clone(), "not written by this billdrop".to_owned())),
+        }
+    }
+    let others = listing
+        .foreign
+        .into_iter()
+        .map(|(name, reason)| (name, reason.to_owned()));
+    standing.foreign.extend(others);
+    Ok(standing)
+}
+
+fn list(spool: &Spool) -> Result<Listing> {
+    spool.list().map_err(|e| {
+        Error::file("read the spool", &spool.directory, &e)
+            .next("Mount it or give this user the right to it; nothing is lost meanwhile.")
+    })
+}
+
+/// Rows that are on their way, and rows whose file has come back.
+fn rows_of_interest(ledger: &Ledger, listing: &Listing) -> Result<Vec<Row>> {
+    let mut rows = ledger.unfinished()?;
+    for entry in &listing.documents {
+        if !rows.iter().any(|row| row.name == entry.name) {
+            rows.extend(ledger.by_name(&entry.name)?);
+        }
+    }
+    Ok(rows)
+}
+
+fn act(
+    action: Action,
+    spool: &Spool,
+    ledger: &mut Ledger,
+    row: &Row,
+    tell: &dyn Fn(&Row) -> Tell,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let partial = format!(".{}.partial", row.name);
+    match action {
+        Action::Wait | Action::Nothing => {}
+        Action::Discard => {
+            // The file first: a row without a file is harmless, a file without a row is debris.
+            spool
+                .discard(&partial)
+                .map_err(|e| Error::file("remove", &spool.path(&partial), &e))?;
+            ledger.forget(row.sequence)?;
+            tracing::info!(
+                "document {} was not finished by an earlier run; it is captured anew",
+                row.sequence
+            );
+        }
+        Action::Rename => {
+            offer(spool, ledger, &LastDocument::of(row), &tell(row), now).map_err(late)?;
+            tracing::info!("offered {}, which an earlier run had written", row.name);
+        }
+        Action::Offer => note_offer(spool, ledger, row.sequence, &tell(row), now).map_err(late)?,
+        Action::OfferAndRetrieve => {
+            note_offer(spool, ledger, row.sequence, &tell(row), now).map_err(late)?;
+            ledger.retrieve(row.sequence, now)?;
+        }
+        Action::Obstructed => obstructed(spool, ledger, row, &partial, tell, now)?,
+        Action::Retrieve => {
+            refuse_another_directory(spool, ledger, row)?;
+            ledger.retrieve(row.sequence, now)?;
+            tracing::info!("{} has been retrieved", row.name);
+        }
+        Action::OfferAgain => {
+            tracing::warn!("{} has come back to the spool; it is offered again", row.name);
+            note_offer(spool, ledger, row.sequence, &Tell::nobody(), now).map_err(late)?;
+        }
+        Action::MoveAside => release::move_aside(spool, &row.name)?,
+    }
+    Ok(())
+}
+
+fn late(e: CommitError) -> Error {
+    let exit = if e.is_full() { Exit::CannotCreate } else { Exit::Io };
+    Error::new(exit, e.to_string()).next("The document is safe under its temporary name; the next run offers it.")
+}
+
+fn obstructed(
+    spool: &Spool,
+    ledger: &mut Ledger,
+    row: &Row,
+    partial: &str,
+    tell: &dyn Fn(&Row) -> Tell,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let same = same_file(spool, partial, &row.name).map_err(|e| Error::file("look at", &spool.path(&row.name), &e))?;
+    if !same {
+        return Err(Error::new(
+            Exit::CannotCreate,
+            format!(
+                "another file lies in the spool under the name of document {}: {}",
+                row.sequence,
+                spool.path(&row.name).display()
+            ),
+        )
+        .next("Move that file away; the document itself is safe, and the next run offers it."));
+    }
+    spool
+        .discard(partial)
+        .map_err(|e| Error::file("remove", &spool.path(partial), &e))?;
+    note_offer(spool, ledger, row.sequence, &tell(row), now).map_err(late)
+}
+
+fn same_file(spool: &Spool, a: &str, b: &str) -> io::Result<bool> {
+    let (a, b) = (spool.path(a).symlink_metadata()?, spool.path(b).symlink_metadata()?);
+    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+/// An offered file is missing: deleted by the remote application, or is this only the empty mount point of a disk that
+/// is not there? A deletion changes the time of the directory, so another inode with an older time is another directory.
+fn refuse_another_directory(spool: &Spool, ledger: &Ledger, row: &Row) -> Result<()> {
+    let now = spool
+        .identity()
+        .map_err(|e| Error::file("look at", &spool.directory, &e))?;
+    match ledger.spool_identity()? {
+        Some((inode, changed)) if inode != now.0 && now.1 < changed => Err(Error::new(
+            Exit::CannotCreate,
+            format!(
+                "{} is not the directory in which {} was offered",
+                spool.directory.display(),
+                row.name
+            ),
+        )
+        .next(
+            "Is its disk mounted? If the directory was replaced on purpose, touch it, and the document counts as retrieved.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn remove_debris(spool: &Spool, listing: &Listing, rows: &[Row]) -> Result<()> {
+    for (partial, document) in &listing.partials {
+        let name = document.to_string();
+        if !rows.iter().any(|row| row.name == name) {
+            spool
+                .discard(partial)
+                .map_err(|e| Error::file("remove", &spool.path(partial), &e))?;
+            tracing::info!("removed {partial}, left by an earlier run");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action::*, *};
+
+    /// One row of the module head's table per line.
+    #[test]
+    fn every_row_of_the_table_is_decided_as_it_says() {
+        let (yes, no) = (true, false);
+        for (ledger, partial, document, action) in [
+            (State::Writing, no, no, Discard),
+            (State::Writing, yes, no, Discard),
+            (State::Writing, no, yes, Discard),
+            (State::Writing, yes, yes, Discard),
+            (State::Sealed, yes, no, Rename),
+            (State::Sealed, no, yes, Offer),
+            (State::Sealed, no, no, OfferAndRetrieve),
+            (State::Sealed, yes, yes, Obstructed),
+            (State::Offered, no, yes, Wait),
+            (State::Offered, yes, yes, Wait),
+            (State::Offered, no, no, Retrieve),
+            (State::Offered, yes, no, Retrieve),
+            (State::Retrieved, no, yes, OfferAgain),
+            (State::Retrieved, no, no, Nothing),
+            (State::Lost, no, yes, OfferAgain),
+            (State::Lost, no, no, Nothing),
+            (State::Released, no, yes, MoveAside),
+            (State::Released, no, no, Nothing),
+        ] {
+            assert_eq!(
+                decide(ledger, partial, document),
+                action,
+                "{ledger:?} {partial} {document}"
+            );
+        }
+    }
+}
