@@ -39,7 +39,7 @@ fn report(cli: &Cli, e: &Error) {
         match cli.log_format {
             billdrop::cli::LogFormat::Json => tracing::error!(status = e.exit().code(), "{e}"),
             billdrop::cli::LogFormat::Text => {
-                let _ = writeln!(std::io::stderr(), "billdrop: {e}");
+                let _ = std::io::stderr().write_all(format!("billdrop: {e}\n").as_bytes());
             }
         }
     }

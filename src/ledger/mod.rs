@@ -57,7 +57,7 @@ pub enum LedgerError {
     /// There is none, and the caller did not want one to be made.
     #[error("there is no ledger in {path}", path = path.display())]
     Missing { path: PathBuf },
-    #[error("{doing} in the ledger {path}: {source}", path = path.display())]
+    #[error("cannot {doing} in the ledger {path}: {source}", path = path.display())]
     Sql {
         doing: &'static str,
         path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Duration, Local, NaiveDateTime, Utc};
+use chrono::{DateTime, Duration, Local, NaiveDateTime, SubsecRound, Utc};
 
 use crate::config;
 
@@ -54,8 +54,9 @@ impl NamingRule {
     }
 }
 
-/// Never back and never twice: when the clock is behind the last stamp, one second after it.
+/// Never back and never twice: when the clock is not past the second of the last stamp, one second after it.
 pub fn next_stamp(clock: NaiveDateTime, last: Option<NaiveDateTime>) -> NaiveDateTime {
+    let clock = clock.trunc_subsecs(0);
     match last {
         Some(last) if last >= clock => last + Duration::seconds(1),
         _ => clock,
@@ -210,6 +211,9 @@ mod tests {
         assert_eq!(next("20260115-093001"), "20260115-093001");
         assert_eq!(next("20260115-093000"), "20260115-093001");
         assert_eq!(next("20260115-083000"), "20260115-093001");
+        // Half a second after the last name is still the same second.
+        let half = stamp("20260115-093000") + Duration::milliseconds(500);
+        assert_eq!(next_stamp(half, last), stamp("20260115-093001"));
         assert_eq!(next_stamp(stamp("20260115-083000"), None), stamp("20260115-083000"));
         let end_of_day = next_stamp(stamp("20240228-235959"), Some(stamp("20240228-235959")));
         assert_eq!(end_of_day, stamp("20240229-000000"));
