@@ -31,7 +31,11 @@ fn the_schemas_are_those_of_the_definitions() {
             path.display()
         );
         let all = std::fs::read_to_string(schemas().join("billdrop.xsd")).unwrap();
-        assert!(all.contains(&format!("schemaLocation=\"{}\"", definition.schema)), "{}", definition.schema);
+        assert!(
+            all.contains(&format!("schemaLocation=\"{}\"", definition.schema)),
+            "{}",
+            definition.schema
+        );
     }
 }
 
@@ -86,7 +90,9 @@ fn documents_of_any_records_are_valid() {
     for profile in [Profile::Full, Profile::CiscoSamis] {
         let mut writer = Writer::begin(Vec::new(), &header(profile)).unwrap();
         for _ in 0..200 {
-            writer.record(&any_record().new_tree(&mut runner).unwrap().current()).unwrap();
+            writer
+                .record(&any_record().new_tree(&mut runner).unwrap().current())
+                .unwrap();
         }
         assert_valid(&writer.end(created()).unwrap().0);
     }
@@ -94,7 +100,13 @@ fn documents_of_any_records_are_valid() {
 
 #[test]
 fn a_record_with_nothing_but_what_is_required_is_valid() {
-    let required = ["IPDRcreationTime", "CMmacAddress", "RecType", "serviceIdentifier", "serviceDirection"];
+    let required = [
+        "IPDRcreationTime",
+        "CMmacAddress",
+        "RecType",
+        "serviceIdentifier",
+        "serviceDirection",
+    ];
     let values = DOCSIS.fields.iter().map(|field| match field.name {
         "IPDRcreationTime" => created().into(),
         "CMmacAddress" => Value::MacAddress([0; 6]),
@@ -138,6 +150,11 @@ fn broken_documents_are_not_valid() {
         let broken = good.replace(from, to);
         assert_ne!(broken, good, "{from}");
         let said = xmllint(broken.as_bytes());
-        assert_eq!(said.status.code(), Some(3), "{from} → {to}: {}", String::from_utf8_lossy(&said.stderr));
+        assert_eq!(
+            said.status.code(),
+            Some(3),
+            "{from} → {to}: {}",
+            String::from_utf8_lossy(&said.stderr)
+        );
     }
 }

@@ -153,8 +153,12 @@ fn any_value(kind: &'static Kind) -> BoxedStrategy<Value> {
         Kind::Ipv6Addr => any::<[u8; 16]>().prop_map(|octets| Value::Ipv6(octets.into())).boxed(),
         Kind::Uuid => any::<[u8; 16]>().prop_map(Value::Uuid).boxed(),
         Kind::Enum(codes) => (0..codes.len()).prop_map(|index| Value::Enum(codes[index].0)).boxed(),
-        Kind::List(kind) => prop::collection::vec(any_value(kind), 1..4).prop_map(Value::List).boxed(),
-        Kind::Structs(fields) => prop::collection::vec(any_values(fields), 1..4).prop_map(Value::Structs).boxed(),
+        Kind::List(kind) => prop::collection::vec(any_value(kind), 1..4)
+            .prop_map(Value::List)
+            .boxed(),
+        Kind::Structs(fields) => prop::collection::vec(any_values(fields), 1..4)
+            .prop_map(Value::Structs)
+            .boxed(),
     }
 }
 
@@ -172,7 +176,11 @@ fn any_values(fields: &'static [Field]) -> BoxedStrategy<Vec<Value>> {
             .prop_map(move |(mut values, value)| {
                 // An empty text in such a field is the same as none.
                 let is_empty = matches!(&value, Value::Text(text) if text.as_str().is_empty());
-                values.push(if is_empty && is_empty_when_absent { Value::Absent } else { value });
+                values.push(if is_empty && is_empty_when_absent {
+                    Value::Absent
+                } else {
+                    value
+                });
                 values
             })
             .boxed();
