@@ -8,7 +8,16 @@
 mod reason;
 mod socket;
 
-use std::{convert::Infallible, fmt, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_snmp::{
     Auth, AuthProtocol, AuthoritativeEngine, Client, ClientBuilder, Oid, PersistedAuthoritativeEngine, PrivProtocol,
@@ -177,23 +186,29 @@ enum State {
     /// Its addresses are not looked up yet.
     Unknown,
     /// One of its addresses did not refuse us.
-    Found(Client<Connected>),
+    Found(Line),
+}
+
+struct Line {
+    client: Client<Connected>,
+    /// Whether the manager has said anything at all.
+    heard: Arc<AtomicBool>,
 }
 
 impl Peer<'_> {
     async fn tell(&mut self, notification: &Notification) -> Result<(), Failure> {
-        if let State::Found(client) = &self.state {
-            return self.say(client, notification).await;
+        if let State::Found(line) = &self.state {
+            return self.say(line, notification).await;
         }
         let auth = auth(self.manager)?;
         let mut outcome = Err(Failure::no_address());
         // A name may have several addresses, and the manager listen on one of them only: "localhost" is often [::1]
         // first. Nobody waits for the next address when one is silent, but one that refuses at once is passed over.
         for address in addresses(self.manager).await? {
-            outcome = match self.client(auth.clone(), address).await {
-                Ok(client) => {
-                    let outcome = self.say(&client, notification).await;
-                    self.state = State::Found(client);
+            outcome = match self.line(auth.clone(), address).await {
+                Ok(line) => {
+                    let outcome = self.say(&line, notification).await;
+                    self.state = State::Found(line);
                     outcome
                 }
                 Err(failure) => Err(failure),
@@ -206,27 +221,29 @@ impl Peer<'_> {
         outcome
     }
 
-    async fn say(&self, client: &Client<Connected>, notification: &Notification) -> Result<(), Failure> {
+    async fn say(&self, line: &Line, notification: &Notification) -> Result<(), Failure> {
         let trap = Oid::from_slice(&notification.trap);
         let varbinds = notification.varbinds.iter().map(varbind).collect();
         let said = match self.manager.inform {
-            true => client.send_inform(&trap, uptime_ticks(), varbinds).await,
-            false => client.send_trap(&trap, uptime_ticks(), varbinds).await,
+            true => line.client.send_inform(&trap, uptime_ticks(), varbinds).await,
+            false => line.client.send_trap(&trap, uptime_ticks(), varbinds).await,
         };
-        said.map_err(|e| Failure::from_library(&e, self.manager))
+        said.map_err(|e| Failure::from_library(&e, self.manager, line.heard.load(Ordering::Relaxed)))
     }
 
-    async fn client(&self, auth: Auth, address: SocketAddr) -> Result<Client<Connected>, Failure> {
+    async fn line(&self, auth: Auth, address: SocketAddr) -> Result<Line, Failure> {
         let socket = Connected::new(address).await.map_err(|e| Failure::from_socket(&e))?;
         let retry = Retry::fixed(self.manager.retries.into(), Duration::ZERO)
             .map_err(|e| Failure::of_all(e.to_string(), "Lower retries."))?;
-        ClientBuilder::new(auth)
+        let heard = socket.heard();
+        let client = ClientBuilder::new(auth)
             .request_timeout(self.manager.timeout.0)
             .send_timeout(self.manager.timeout.0)
             .retry(retry)
             .local_authoritative_engine(self.engine.clone())
             .build_with_transport(socket)
-            .map_err(|e| Failure::from_library(&e, self.manager))
+            .map_err(|e| Failure::from_library(&e, self.manager, false))?;
+        Ok(Line { client, heard })
     }
 }
 

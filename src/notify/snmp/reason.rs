@@ -33,6 +33,7 @@ const COMMUNITY: &str = "See that the manager runs, that no firewall is between,
 const USER: &str = "Make the user known to the manager (snmptrapd: createUser, for informs without -e).";
 const AUTH: &str = "Compare auth-protocol and auth-password with the manager's.";
 const PRIVACY: &str = "Compare privacy-protocol and privacy-password with the manager's.";
+const ENGINE: &str = "Nothing, if the manager was started anew: it is tried again. Else look at the manager's log.";
 const ODD: &str = "Look at the manager's log.";
 
 impl Failure {
@@ -65,7 +66,8 @@ impl Failure {
         Failure { reason, next, extent }
     }
 
-    pub(super) fn from_library(error: &Error, manager: &Manager) -> Self {
+    /// `heard`: whether the manager has said anything at all.
+    pub(super) fn from_library(error: &Error, manager: &Manager, heard: bool) -> Self {
         let notification = |reason: String| Failure {
             reason,
             next: ODD,
@@ -74,12 +76,14 @@ impl Failure {
         match error.exchange_source() {
             Error::Network { source, .. } => Failure::from_socket(source),
             Error::Timeout { retries, .. } => {
-                let next = match manager.version {
-                    SnmpVersion::V2c => COMMUNITY,
-                    SnmpVersion::V3 => LISTENS,
-                };
                 let tries = retries.saturating_add(1);
-                Failure::of_all(format!("no answer in {tries} tries of {}", manager.timeout), next)
+                let silence = format!("no answer in {tries} tries of {}", manager.timeout);
+                match manager.version {
+                    SnmpVersion::V2c => Failure::of_all(silence, COMMUNITY),
+                    // It took part in the discovery of engines; what it cannot decipher it may drop without a word.
+                    SnmpVersion::V3 if heard => Failure::of_all(silence + " to what is enciphered", PRIVACY),
+                    SnmpVersion::V3 => Failure::of_all(silence, LISTENS),
+                }
             }
             Error::Report { status, .. } => {
                 let (reason, next) = reported(status);
@@ -125,6 +129,7 @@ fn reported(status: &ReportStatus) -> (String, &'static str) {
         ReportStatus::UnsupportedSecurityLevel { .. } => {
             ("it does not allow the user authentication with privacy", USER)
         }
+        ReportStatus::UnknownEngineId { .. } => ("it does not know the engine that it named itself", ENGINE),
         ReportStatus::NotInTimeWindow { .. } => ("authentication failed: its clock and ours do not agree", ODD),
         other => return (format!("it refused: {other}"), ODD),
     };

@@ -6,10 +6,17 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use async_snmp::{Candidate, Error, RequestRegistration, ResponseIdentity, Result, Transport, UDP_RECEIVE_BUFFER_SIZE};
+use async_snmp::{
+    Candidate, Error, RequestRegistration, ResponseIdentity, Result, Transport, UDP_RECEIVE_BUFFER_SIZE,
+    v3::ReportStatus,
+};
 use bytes::Bytes;
 use tokio::{
     net::UdpSocket,
@@ -24,6 +31,7 @@ pub(super) struct Connected {
     socket: UdpSocket,
     manager: SocketAddr,
     own: SocketAddr,
+    heard: Arc<AtomicBool>,
 }
 
 impl Connected {
@@ -35,12 +43,31 @@ impl Connected {
         let socket = UdpSocket::bind(any).await?;
         socket.connect(manager).await?;
         let own = socket.local_addr()?;
-        Ok(Connected { socket, manager, own })
+        let heard = Arc::default();
+        Ok(Connected {
+            socket,
+            manager,
+            own,
+            heard,
+        })
+    }
+
+    /// Whether the manager has said anything at all. Stays readable when the library has taken the socket.
+    pub(super) fn heard(&self) -> Arc<AtomicBool> {
+        self.heard.clone()
     }
 
     fn failed(&self, source: io::Error) -> Box<Error> {
         let target = self.manager;
         Box::new(Error::Network { target, source })
+    }
+
+    fn reported(&self, status: ReportStatus) -> Box<Error> {
+        Box::new(Error::Report {
+            target: self.manager,
+            status: Box::new(status),
+            metadata: Box::default(),
+        })
     }
 
     fn silent(&self, elapsed: Duration) -> Box<Error> {
@@ -74,12 +101,16 @@ impl Transport for Connected {
             let mut datagram = vec![0; UDP_RECEIVE_BUFFER_SIZE];
             loop {
                 let length = self.socket.recv(&mut datagram).await.map_err(|e| self.failed(e))?;
+                self.heard.store(true, Ordering::Relaxed);
                 let answer = Bytes::copy_from_slice(&datagram[..length]);
                 if registration.evaluate_response_identity(&answer, true) == ResponseIdentity::Reject {
                     continue;
                 }
                 if let Candidate::Accept(answer) = validate(answer, self.manager)? {
                     return Ok(answer);
+                }
+                if let Some(status) = plain_report(&datagram[..length]) {
+                    return Err(self.reported(status));
                 }
             }
         };
@@ -98,5 +129,26 @@ impl Transport for Connected {
 
     fn is_reliable(&self) -> bool {
         false
+    }
+}
+
+/// What a manager that cannot authenticate us says about it (RFC 3414, `usmStats`). It cannot authenticate that
+/// either, so that the library does not listen to it. Nobody but the manager can have said it who does not see what we
+/// send; and who sees it can as well take our notifications away.
+fn plain_report(answer: &[u8]) -> Option<ReportStatus> {
+    const USM_STATS: [u8; 8] = [0x2B, 6, 1, 6, 3, 15, 1, 1];
+    let oid = answer
+        .windows(USM_STATS.len() + 2)
+        .find(|w| w.starts_with(&USM_STATS))?;
+    // How often it said so, to whomever, is of no interest.
+    let counter = 0;
+    match oid[USM_STATS.len()..] {
+        [1, 0] => Some(ReportStatus::UnsupportedSecurityLevel { counter }),
+        [2, 0] => Some(ReportStatus::NotInTimeWindow { counter }),
+        [3, 0] => Some(ReportStatus::UnknownUserName { counter }),
+        [4, 0] => Some(ReportStatus::UnknownEngineId { counter }),
+        [5, 0] => Some(ReportStatus::WrongDigest { counter }),
+        [6, 0] => Some(ReportStatus::DecryptionError { counter }),
+        _ => None,
     }
 }
