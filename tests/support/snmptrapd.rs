@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Running, free_port, wait_until};
+use super::{Peer, free_port, poll};
 
 const PROGRAM: &str = "/usr/sbin/snmptrapd";
 
@@ -26,7 +26,7 @@ pub struct Snmptrapd {
     /// UDP port on 127.0.0.1, and on ::1 where the host has IPv6.
     pub port: u16,
     pub ipv6: bool,
-    process: Running,
+    process: Peer,
     directory: tempfile::TempDir,
 }
 
@@ -72,10 +72,10 @@ impl Snmptrapd {
         let mut peer = Snmptrapd {
             port,
             ipv6,
-            process: Running(process),
+            process: Peer(process),
             directory,
         };
-        let up = wait_until(Duration::from_secs(10), || {
+        let up = poll(Duration::from_secs(10), || {
             if peer.process.0.try_wait().unwrap().is_some() {
                 return Some(false);
             }
@@ -106,7 +106,7 @@ impl Snmptrapd {
     /// The first notification with `substring`.
     #[track_caller]
     pub fn wait_for(&self, substring: &str, limit: Duration) -> String {
-        wait_until(limit, || self.lines().into_iter().find(|line| line.contains(substring))).unwrap_or_else(|| {
+        poll(limit, || self.lines().into_iter().find(|line| line.contains(substring))).unwrap_or_else(|| {
             panic!(
                 "no notification with {substring:?} after {limit:?}: {}",
                 self.everything()
