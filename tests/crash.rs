@@ -1,0 +1,356 @@
+//! Promises 1 and 3: killed or failed at every single file-changing system call, nothing is lost, doubled or torn.
+//!
+//! Each scenario is run once under strace to learn which file-changing calls it makes. Then, for every one of them, it
+//! is run anew with that very call killed (SIGKILL on entry), failed with EIO, and failed with ENOSPC. Afterwards the
+//! program runs undisturbed until three documents have been picked up, and the books must balance.
+
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::UdpSocket,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use support::binary::{Place, Ran, names};
+
+/// Calls that change files. Of `openat` only those that may make a file count.
+const CHANGING: &[&str] = &[
+    "openat",
+    "mkdir",
+    "mkdirat",
+    "write",
+    "writev",
+    "pwrite64",
+    "pwritev",
+    "ftruncate",
+    "fallocate",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "unlink",
+    "unlinkat",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "chown",
+    "fchown",
+    "fchownat",
+    "symlink",
+    "symlinkat",
+    "copy_file_range",
+    "sendfile",
+];
+
+const FAULTS: &[&str] = &["signal=KILL", "error=EIO", "error=ENOSPC"];
+
+/// One way in which the program is run into the fault.
+struct Scenario {
+    name: &'static str,
+    prepare: fn(&Place),
+    arguments: &'static [&'static str],
+}
+
+const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "the first capture",
+        prepare: |_| {},
+        arguments: &["capture"],
+    },
+    Scenario {
+        name: "a later capture",
+        prepare: captured_and_retrieved,
+        arguments: &["capture"],
+    },
+    Scenario {
+        name: "a capture that is refused",
+        prepare: |place| {
+            place.capture();
+        },
+        arguments: &["capture"],
+    },
+    Scenario {
+        name: "a capture that finishes what a killed one has sealed",
+        prepare: |place| {
+            captured_and_retrieved(place);
+            killed_at(place, "renameat2", 1);
+            assert!(place.listing().iter().any(|name| name.ends_with(".partial")));
+        },
+        arguments: &["capture"],
+    },
+    Scenario {
+        name: "a release",
+        prepare: |place| {
+            place.capture();
+        },
+        arguments: &["release", "--reason", "test"],
+    },
+];
+
+fn captured_and_retrieved(place: &Place) {
+    fs::remove_file(place.capture()).unwrap();
+}
+
+fn killed_at(place: &Place, call: &str, when: usize) {
+    let inject = format!("inject={call}:signal=KILL:when={when}");
+    place
+        .run_under(
+            &[
+                "strace",
+                "-f",
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-e",
+                &format!("trace={call}"),
+                "-e",
+                &inject,
+            ],
+            &["capture"],
+        )
+        .expect(137);
+}
+
+/// A place whose notifications go to a socket of the test.
+fn place_with_manager() -> (Place, UdpSocket) {
+    let place = Place::new();
+    let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
+    manager.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let address = manager.local_addr().unwrap();
+    place.configure(&format!(
+        "[[notify]]\naddress = \"{address}\"\ncommunity = \"c\"\n[[source]]\ntype = \"linux\"\ninclude = [\"lo\"]\n"
+    ));
+    (place, manager)
+}
+
+/// The calls of the main thread, by name and how often, and for `openat` which of them may make a file.
+fn calls_of(scenario: &Scenario) -> Vec<(String, usize)> {
+    let (place, _manager) = place_with_manager();
+    (scenario.prepare)(&place);
+    let log = place.path().join("calls");
+    let trace = format!("trace={}", CHANGING.join(","));
+    let strace = ["strace", "-f", "-qq", "-o", log.to_str().unwrap(), "-e", &trace];
+    place.run_under(&strace, scenario.arguments);
+    let text = fs::read_to_string(log).unwrap();
+    let main = text.split_whitespace().next().expect("strace saw a call").to_owned();
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut calls = Vec::new();
+    for line in text.lines() {
+        let Some((process, call)) = line.split_once(' ') else {
+            continue;
+        };
+        let Some((name, rest)) = call.trim_start().split_once('(') else {
+            continue;
+        };
+        if process != main || !CHANGING.contains(&name) {
+            continue;
+        }
+        let count = seen.entry(name).or_default();
+        *count += 1;
+        // What goes to the terminal changes no file.
+        let to_standard = name == "write" && (rest.starts_with("1,") || rest.starts_with("2,"));
+        if (name != "openat" || rest.contains("O_CREAT")) && !to_standard {
+            calls.push((name.to_owned(), *count));
+        }
+    }
+    calls
+}
+
+#[test]
+fn killed_or_failed_at_every_file_changing_call_the_books_balance() {
+    let mut cases = Vec::new();
+    for scenario in SCENARIOS {
+        let calls = calls_of(scenario);
+        assert!(calls.len() > 10, "{}: strace saw only {calls:?}", scenario.name);
+        println!("{}: {} file-changing calls", scenario.name, calls.len());
+        for (call, when) in calls {
+            cases.extend(FAULTS.iter().map(|fault| (scenario, call.clone(), when, *fault)));
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some((scenario, call, when, fault)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(reason) = endure(scenario, call, *when, fault) {
+                        let case = format!("{}: {call} number {when}, {fault}: {reason}", scenario.name);
+                        failures.lock().unwrap().push(case);
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    println!("{} cases run, {} failed", cases.len(), failures.len());
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+macro_rules! require {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+
+fn endure(scenario: &Scenario, call: &str, when: usize, fault: &str) -> Result<(), String> {
+    let (place, manager) = place_with_manager();
+    (scenario.prepare)(&place);
+    let already_sealed = documents(&place).len();
+    let log = place.path().join("injected");
+    let inject = format!("inject={call}:{fault}:when={when}");
+    let trace = format!("trace={call}");
+    let strace = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        log.to_str().unwrap(),
+        "-e",
+        &trace,
+        "-e",
+        &inject,
+    ];
+    let struck = place.run_under(&strace, scenario.arguments);
+    let injected = fs::read_to_string(&log).unwrap();
+    require!(
+        injected.contains("INJECTED") || injected.contains("killed by SIGKILL"),
+        "the fault did not happen: {struck:?}"
+    );
+    require!(struck.status != 101, "panicked: {struck:?}");
+    require!(
+        !fault.starts_with("error") || struck.status != 137,
+        "died of an error: {struck:?}"
+    );
+
+    if place.spool().exists() {
+        let offered = documents(&place);
+        require!(offered.len() <= 1, "more than one document is offered: {offered:?}");
+        for name in &offered {
+            whole(&place, name)?;
+        }
+        require!(
+            offered.len() >= already_sealed || scenario.arguments[0] == "release",
+            "a document has gone"
+        );
+    }
+    balance(&place, &manager, scenario)
+}
+
+/// Runs undisturbed until three documents were picked up, then looks at everything that is left.
+fn balance(place: &Place, manager: &UdpSocket, scenario: &Scenario) -> Result<(), String> {
+    let mut picked: Vec<(String, serde_json::Value)> = Vec::new();
+    // Each turn offers a document or finds one: with those of the preparation six turns are more than enough.
+    for _ in 0..6 {
+        if picked.len() == 3 {
+            break;
+        }
+        let ran: Ran = place.run(&["capture"]);
+        require!(
+            matches!(ran.status, 0 | 75),
+            "the next run does not go on by itself: {ran:?}"
+        );
+        let offered = documents(place);
+        require!(offered.len() == 1, "{} documents are offered: {ran:?}", offered.len());
+        whole(place, &offered[0])?;
+        let path = place.spool().join(&offered[0]);
+        picked.push((offered[0].clone(), place.information(&path)));
+        fs::remove_file(path).unwrap();
+    }
+    require!(picked.len() == 3, "only {} documents in six turns", picked.len());
+    place.run(&["capture"]).expect(0);
+
+    for pair in picked.windows(2) {
+        let ((name, before), (next_name, after)) = (&pair[0], &pair[1]);
+        let number = |record: &serde_json::Value| record["sequenceNumber"].as_u64().unwrap();
+        require!(name < next_name, "names do not rise: {name}, {next_name}");
+        require!(
+            number(after) == number(before) + 1,
+            "sequence {} after {}",
+            number(after),
+            number(before)
+        );
+        require!(
+            after["coversFrom"] == before["coversTo"],
+            "{} covers from {}, but the one before up to {}",
+            number(after),
+            after["coversFrom"],
+            before["coversTo"]
+        );
+    }
+    let first = &picked[0].1;
+    let expected_first = match scenario.name {
+        "the first capture" | "a capture that is refused" => 1,
+        // Released before or after the fault: the first that can be picked up is the next, or the released one itself.
+        "a release" => first["sequenceNumber"].as_u64().unwrap().min(2),
+        _ => 2,
+    };
+    require!(
+        first["sequenceNumber"] == expected_first,
+        "begins with document {}, not {expected_first}",
+        first["sequenceNumber"]
+    );
+
+    let gaps = place.run(&["gaps"]).stdout;
+    require!(!gaps.contains(" sequence ") && !gaps.contains(" time "), "gaps: {gaps}");
+    let debris: Vec<String> = place
+        .listing()
+        .into_iter()
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    require!(debris.is_empty(), "debris in the spool: {debris:?}");
+    let known = ["ledger.sqlite", "last-document", "lock", "released"];
+    let strange: Vec<String> = names(&place.state())
+        .into_iter()
+        .filter(|name| !known.contains(&name.as_str()))
+        .collect();
+    require!(strange.is_empty(), "debris in the state directory: {strange:?}");
+    told(&picked, manager)
+}
+
+/// Every document was notified: once, or once more when the fault fell between sending and noting it.
+fn told(picked: &[(String, serde_json::Value)], manager: &UdpSocket) -> Result<(), String> {
+    let mut datagrams = Vec::new();
+    let mut buffer = [0; 2048];
+    while let Ok(length) = manager.recv(&mut buffer) {
+        datagrams.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+    }
+    for (name, _) in picked {
+        let times = datagrams
+            .iter()
+            .filter(|datagram| datagram.contains(name.as_str()))
+            .count();
+        require!(times >= 1, "nobody was told of {name}");
+        require!(times <= 3, "{name} was told {times} times");
+    }
+    Ok(())
+}
+
+fn documents(place: &Place) -> Vec<String> {
+    match place.spool().exists() {
+        true => place
+            .listing()
+            .into_iter()
+            .filter(|name| !name.starts_with('.'))
+            .collect(),
+        false => Vec::new(),
+    }
+}
+
+fn whole(place: &Place, name: &str) -> Result<(), String> {
+    let path = format!("spool/{name}");
+    let ran = place.run(&["verify", &path]);
+    require!(ran.status == 0, "{name} is not whole: {}", ran.stderr);
+    Ok(())
+}
