@@ -79,7 +79,7 @@ impl Site {
             let installed = Command::new("busybox").args(["--install", "-s"]).arg(&tools).status();
             assert!(
                 installed.is_ok_and(|status| status.success()),
-                "busybox is missing\n  apt-get install --no-install-recommends busybox-static"
+                "busybox is missing\n  apt-get install --no-install-recommends busybox"
             );
         }
         Site {
@@ -161,7 +161,7 @@ impl Site {
             .stdin(Stdio::null());
         let output = command.output().unwrap_or_else(|error| {
             panic!(
-                "{}: {error}\n  apt-get install --no-install-recommends dash busybox-static",
+                "{}: {error}\n  apt-get install --no-install-recommends dash busybox",
                 words[0]
             )
         });
