@@ -11,7 +11,7 @@ const MESSAGE_HEADER: usize = 16;
 /// `struct ifinfomsg`: family, type, index, flags, change mask.
 const LINK_HEADER: usize = 16;
 /// Messages and attributes begin at multiples of this.
-const ALIGNMENT: usize = 4;
+pub const ALIGNMENT: usize = 4;
 
 const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
