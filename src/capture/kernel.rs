@@ -126,13 +126,18 @@ fn read(namespace: Option<&Path>, to: &SyncSender<Result<Piece, SourceError>>) -
     hand_on(Piece::Namespace(inode))?;
 
     let (socket, port) = open().map_err(|e| failed("open a netlink socket", e))?;
-    let mut interrupted = true;
-    let mut sequence = 0;
-    while interrupted && sequence < ATTEMPTS {
-        sequence += 1;
-        interrupted = dump(&socket, Answer { sequence, port }, hand_on)?;
-    }
+    let interrupted = until_uninterrupted(|sequence| dump(&socket, Answer { sequence, port }, hand_on))?;
     hand_on(Piece::End { interrupted })
+}
+
+/// Asks again, with the next sequence number, until an answer was not interrupted. Returns whether the last one was.
+fn until_uninterrupted(mut ask: impl FnMut(u32) -> Result<bool, Stop>) -> Result<bool, Stop> {
+    for sequence in 1..=ATTEMPTS {
+        if !ask(sequence)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Reads one answer to its end. Returns whether it was interrupted.
@@ -144,10 +149,7 @@ fn dump(socket: &OwnedFd, answer: Answer, hand_on: impl Fn(Piece) -> Result<(), 
     while !whole.done {
         let mut octets = Vec::with_capacity(PIECE);
         while !whole.done && octets.capacity() - octets.len() >= DATAGRAM {
-            let progress = receive(socket, answer, &mut octets)?;
-            whole.interrupted |= progress.interrupted;
-            whole.done |= progress.done;
-            whole.messages += progress.messages;
+            whole.add(receive(socket, answer, &mut octets)?);
         }
         if whole.messages > MAX_MESSAGES {
             return Err(refused(Fault::Malformed("it does not end")).into());
@@ -267,6 +269,21 @@ mod tests {
             matches!(&error, SourceError::Unavailable(reason) if reason.contains("0.02 s")),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_kernel_is_asked_again_until_nothing_came_or_went_meanwhile() {
+        let attempts = |interrupted: &[bool]| {
+            let mut asked = Vec::new();
+            let ended = until_uninterrupted(|sequence| {
+                asked.push(sequence);
+                Ok(interrupted[asked.len() - 1])
+            });
+            (ended.ok(), asked)
+        };
+        assert_eq!(attempts(&[false]), (Some(false), vec![1]));
+        assert_eq!(attempts(&[true, true, false]), (Some(false), vec![1, 2, 3]));
+        assert_eq!(attempts(&[true; 4]), (Some(true), vec![1, 2, 3, 4]));
     }
 
     #[test]

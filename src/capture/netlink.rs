@@ -83,6 +83,15 @@ pub struct Progress {
     pub done: bool,
 }
 
+impl Progress {
+    /// Takes the next datagram of the same answer into account.
+    pub fn add(&mut self, next: Progress) {
+        self.messages += next.messages;
+        self.interrupted |= next.interrupted;
+        self.done |= next.done;
+    }
+}
+
 impl Answer {
     /// Looks at the message headers only.
     pub fn progress(self, datagram: &[u8]) -> Result<Progress, Fault> {

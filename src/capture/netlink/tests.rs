@@ -154,6 +154,10 @@ fn an_answer_that_was_interrupted_says_so_in_any_of_its_messages() {
     assert!(progress.interrupted && progress.done);
     let progress = ANSWER.progress(&message(RTM_NEWLINK, NLM_F_DUMP_INTR, &[])).unwrap();
     assert!(progress.interrupted && !progress.done);
+
+    let mut whole = progress;
+    whole.add(ANSWER.progress(&message(NLMSG_DONE, 0, &[0; 4])).unwrap());
+    assert!(whole.interrupted && whole.done && whole.messages == 2);
 }
 
 #[test]
