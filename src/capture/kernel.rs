@@ -20,7 +20,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::SourceError;
-use super::netlink::{Answer, Fault, all_links};
+use super::netlink::{ALIGNMENT, Answer, Fault, Progress, all_links};
 
 /// How long the kernel may take for one part of its answer. It takes some 3 µs for an interface.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -28,22 +28,24 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 const ATTEMPTS: u32 = 4;
 /// The kernel fills datagrams of up to 32 KiB if the reader takes so much; larger buffers gain nothing.
 const DATAGRAM: usize = 32 * 1024;
-/// Datagrams that may wait for their records to be written: half a mebibyte.
-const WAITING: usize = 16;
+/// What is handed on at once. Each time wakes the thread that makes records.
+const PIECE: usize = 8 * DATAGRAM;
+/// Pieces that may wait for their records to be written: a mebibyte.
+const WAITING: usize = 4;
 /// Messages of one answer that are taken: more interfaces than a Linux host can have for practical reasons.
 const MAX_MESSAGES: usize = 4_000_000;
 
+const KERNEL: SocketAddrNetlink = SocketAddrNetlink::new(0, 0);
+
 const OWN_NAMESPACE: &str = "/proc/thread-self/ns/net";
 
-/// What the thread hands on, in this order: one `Namespace`, any number of `Datagram`s, one `End`.
+/// What the thread hands on, in this order: one `Namespace`, any number of `Datagrams`, one `End`.
 #[derive(Debug)]
 pub enum Piece {
     /// Inode number of the network namespace, where it is known.
     Namespace(Option<u64>),
-    Datagram {
-        answer: Answer,
-        octets: Vec<u8>,
-    },
+    /// Messages from the kernel, some datagrams one after the other.
+    Datagrams { answer: Answer, octets: Vec<u8> },
     End {
         /// Each attempt was interrupted by interfaces that came or went. What was handed on is right, but something
         /// may be missing. When an earlier attempt was interrupted and the last was not, everything is there, though
@@ -124,48 +126,63 @@ fn read(namespace: Option<&Path>, to: &SyncSender<Result<Piece, SourceError>>) -
     hand_on(Piece::Namespace(inode))?;
 
     let (socket, port) = open().map_err(|e| failed("open a netlink socket", e))?;
-    let mut interrupted = true;
-    let mut sequence = 0;
-    while interrupted && sequence < ATTEMPTS {
-        sequence += 1;
-        interrupted = dump(&socket, Answer { sequence, port }, hand_on)?;
-    }
+    let interrupted = until_uninterrupted(|sequence| dump(&socket, Answer { sequence, port }, hand_on))?;
     hand_on(Piece::End { interrupted })
+}
+
+/// Asks again, with the next sequence number, until an answer was not interrupted. Returns whether the last one was.
+fn until_uninterrupted(mut ask: impl FnMut(u32) -> Result<bool, Stop>) -> Result<bool, Stop> {
+    for sequence in 1..=ATTEMPTS {
+        if !ask(sequence)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Reads one answer to its end. Returns whether it was interrupted.
 fn dump(socket: &OwnedFd, answer: Answer, hand_on: impl Fn(Piece) -> Result<(), Stop>) -> Result<bool, Stop> {
-    let asking = |e| failed("ask the kernel for its network interfaces", e);
-    let kernel = SocketAddrNetlink::new(0, 0);
     let request = all_links(answer.sequence);
-    retry_on_intr(|| rustix::net::sendto(socket, &request, SendFlags::empty(), &kernel)).map_err(asking)?;
+    retry_on_intr(|| rustix::net::sendto(socket, &request, SendFlags::empty(), &KERNEL)).map_err(asking)?;
 
-    let mut interrupted = false;
-    let mut messages = 0;
-    loop {
-        let mut octets = Vec::with_capacity(DATAGRAM);
-        // With TRUNC the length is that of the datagram, even where the buffer is shorter.
-        let (_, length, from) =
-            retry_on_intr(|| rustix::net::recvfrom(socket, spare_capacity(&mut octets), RecvFlags::TRUNC))
-                .map_err(asking)?;
-        let from = from.and_then(|address| SocketAddrNetlink::try_from(address).ok());
-        if from.is_none_or(|address| address.pid() != kernel.pid()) {
-            continue; // any process may send to our port, only the kernel has port 0
+    let mut whole = Progress::default();
+    while !whole.done {
+        let mut octets = Vec::with_capacity(PIECE);
+        while !whole.done && octets.capacity() - octets.len() >= DATAGRAM {
+            whole.add(receive(socket, answer, &mut octets)?);
         }
-        if length > octets.len() {
-            return Err(refused(Fault::Malformed("a datagram is longer than the buffer")).into());
-        }
-        let progress = answer.progress(&octets).map_err(refused)?;
-        interrupted |= progress.interrupted;
-        messages += progress.messages;
-        if messages > MAX_MESSAGES {
+        if whole.messages > MAX_MESSAGES {
             return Err(refused(Fault::Malformed("it does not end")).into());
         }
-        hand_on(Piece::Datagram { answer, octets })?;
-        if progress.done {
-            return Ok(interrupted);
-        }
+        hand_on(Piece::Datagrams { answer, octets })?;
     }
+    Ok(whole.interrupted)
+}
+
+/// Appends the next datagram that is the kernel's.
+fn receive(socket: &OwnedFd, answer: Answer, octets: &mut Vec<u8>) -> Result<Progress, SourceError> {
+    let begin = octets.len();
+    loop {
+        // With TRUNC the length is that of the datagram, even where the buffer is shorter.
+        let (_, length, from) =
+            retry_on_intr(|| rustix::net::recvfrom(socket, spare_capacity(octets), RecvFlags::TRUNC))
+                .map_err(asking)?;
+        let from = from.and_then(|address| SocketAddrNetlink::try_from(address).ok());
+        if from.is_none_or(|address| address.pid() != KERNEL.pid()) {
+            octets.truncate(begin); // any process may send to our port, only the kernel has port 0
+            continue;
+        }
+        if length > octets.len() - begin {
+            return Err(refused(Fault::Malformed("a datagram is longer than the buffer")));
+        }
+        let progress = answer.progress(&octets[begin..]).map_err(refused)?;
+        octets.resize(octets.len().next_multiple_of(ALIGNMENT), 0);
+        return Ok(progress);
+    }
+}
+
+fn asking(error: Errno) -> SourceError {
+    failed("ask the kernel for its network interfaces", error)
 }
 
 /// A socket to the kernel with its port.
@@ -176,7 +193,7 @@ fn open() -> rustix::io::Result<(OwnedFd, u32)> {
         SocketFlags::CLOEXEC,
         None, // NETLINK_ROUTE
     )?;
-    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?;
+    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?; // port 0: any that is free
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(TIME_LIMIT))?;
     let port = SocketAddrNetlink::try_from(rustix::net::getsockname(&socket)?)?.pid();
     Ok((socket, port))
@@ -233,5 +250,56 @@ pub fn refused(fault: Fault) -> SourceError {
         Fault::Malformed(_) => SourceError::BadData(format!("cannot {DOING}: {fault}")),
         Fault::Refused(errno) => failed(DOING, io::Error::from_raw_os_error(errno)),
         Fault::Overrun => SourceError::Unavailable(format!("cannot {DOING}: {fault}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_hangs_costs_no_more_than_the_time_limit() {
+        let (_hangs, receiver) = sync_channel(1);
+        let pieces = Pieces {
+            receiver,
+            time_limit: Duration::from_millis(20),
+        };
+        let error = pieces.next().unwrap_err();
+        assert!(
+            matches!(&error, SourceError::Unavailable(reason) if reason.contains("0.02 s")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_kernel_is_asked_again_until_nothing_came_or_went_meanwhile() {
+        let attempts = |interrupted: &[bool]| {
+            let mut asked = Vec::new();
+            let ended = until_uninterrupted(|sequence| {
+                asked.push(sequence);
+                Ok(interrupted[asked.len() - 1])
+            });
+            (ended.ok(), asked)
+        };
+        assert_eq!(attempts(&[false]), (Some(false), vec![1]));
+        assert_eq!(attempts(&[true, true, false]), (Some(false), vec![1, 2, 3]));
+        assert_eq!(attempts(&[true; 4]), (Some(true), vec![1, 2, 3, 4]));
+    }
+
+    #[test]
+    fn a_refusal_says_who_must_do_what() {
+        let denied = refused(Fault::Refused(Errno::PERM.raw_os_error()));
+        assert!(matches!(denied, SourceError::Denied(_)), "{denied}");
+        let sandbox = failed("open a netlink socket", Errno::AFNOSUPPORT).to_string();
+        assert!(sandbox.contains("AF_NETLINK"), "{sandbox}");
+        let unheard_of = refused(Fault::Refused(i32::MAX));
+        assert!(matches!(unheard_of, SourceError::Unavailable(_)), "{unheard_of}");
+    }
+
+    #[test]
+    fn who_stops_listening_stops_the_thread() {
+        let (sender, receiver) = sync_channel(WAITING);
+        drop(receiver);
+        assert!(matches!(read(None, &sender), Err(Stop::NobodyListens)));
     }
 }

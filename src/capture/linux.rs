@@ -102,7 +102,7 @@ impl Linux {
         let interrupted = loop {
             match pieces.next()? {
                 Piece::Namespace(_) => {}
-                Piece::Datagram { answer, octets } => {
+                Piece::Datagrams { answer, octets } => {
                     for link in answer.links(&octets) {
                         taking.link(&link.map_err(kernel::refused)?)?;
                     }

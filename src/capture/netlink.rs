@@ -11,7 +11,7 @@ const MESSAGE_HEADER: usize = 16;
 /// `struct ifinfomsg`: family, type, index, flags, change mask.
 const LINK_HEADER: usize = 16;
 /// Messages and attributes begin at multiples of this.
-const ALIGNMENT: usize = 4;
+pub const ALIGNMENT: usize = 4;
 
 const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
@@ -81,6 +81,15 @@ pub struct Progress {
     pub interrupted: bool,
     /// The answer ends here.
     pub done: bool,
+}
+
+impl Progress {
+    /// Takes the next datagram of the same answer into account.
+    pub fn add(&mut self, next: Progress) {
+        self.messages += next.messages;
+        self.interrupted |= next.interrupted;
+        self.done |= next.done;
+    }
 }
 
 impl Answer {
