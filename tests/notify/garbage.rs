@@ -37,8 +37,8 @@ fn an_acknowledgement_counts_and_nothing_that_only_looks_like_one() {
         reasons.iter().map(Option::as_deref).collect::<Vec<_>>(),
         [
             None,
-            Some("no answer in 1 tries of 200ms"),
-            Some("no answer in 1 tries of 200ms"),
+            Some("no answer within 200ms"),
+            Some("no answer within 200ms"),
             Some("its answer does not fit the notification"),
             Some("it answered with the error genErr"),
         ]
@@ -184,10 +184,11 @@ fn report(hex: &str, request: &[u8]) -> Vec<u8> {
     let mut report: Vec<u8> = (0..digits.len() / 2)
         .map(|i| u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap())
         .collect();
-    // SEQUENCE, version 3, SEQUENCE, INTEGER of four octets. Message ids of three are rare, and garbage is wanted.
-    if let Some(at) = request.windows(5).position(|w| w == [2, 1, 3, 0x30, 0x11]) {
-        report[9..13].copy_from_slice(&request[at + 7..at + 11]);
-    }
+    // After version 3 and the head of a SEQUENCE: an INTEGER of mostly four octets, in the report always of four.
+    let version = request.windows(4).position(|w| w == [2, 1, 3, 0x30]).unwrap();
+    let (length, id) = (usize::from(request[version + 6]), &request[version + 7..]);
+    report[9..13].fill(0);
+    report[13 - length..13].copy_from_slice(&id[..length]);
     report
 }
 
