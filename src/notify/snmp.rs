@@ -201,11 +201,21 @@ impl Peer<'_> {
             return self.say(line, notification).await;
         }
         let auth = auth(self.manager)?;
+        let addresses = addresses(self.manager).await?;
+        self.tell_at_one_of(&addresses, auth, notification).await
+    }
+
+    async fn tell_at_one_of(
+        &mut self,
+        addresses: &[SocketAddr],
+        auth: Auth,
+        notification: &Notification,
+    ) -> Result<(), Failure> {
         let mut outcome = Err(Failure::no_address());
         // A name may have several addresses, and the manager listen on one of them only: "localhost" is often [::1]
         // first. Nobody waits for the next address when one is silent, but one that refuses at once is passed over.
-        for address in addresses(self.manager).await? {
-            outcome = match self.line(auth.clone(), address).await {
+        for address in addresses {
+            outcome = match self.line(auth.clone(), *address).await {
                 Ok(line) => {
                     let outcome = self.say(&line, notification).await;
                     self.state = State::Found(line);

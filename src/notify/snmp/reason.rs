@@ -76,8 +76,14 @@ impl Failure {
         match error.exchange_source() {
             Error::Network { source, .. } => Failure::from_socket(source),
             Error::Timeout { retries, .. } => {
-                let tries = retries.saturating_add(1);
-                let silence = format!("no answer in {tries} tries of {}", manager.timeout);
+                let silence = match retries {
+                    0 => format!("no answer within {}", manager.timeout),
+                    _ => format!(
+                        "no answer in {} tries of {}",
+                        retries.saturating_add(1),
+                        manager.timeout
+                    ),
+                };
                 match manager.version {
                     SnmpVersion::V2c => Failure::of_all(silence, COMMUNITY),
                     // It took part in the discovery of engines; what it cannot decipher it may drop without a word.

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    net::UdpSocket,
     sync::{Arc, Mutex},
 };
 
@@ -87,6 +88,15 @@ fn collection() -> Notification {
     varbinds::notification(&event, &[1, 3, 6])
 }
 
+fn engine(boots: u32) -> Engine {
+    let id = b"engine".to_vec();
+    Engine { id, boots }
+}
+
+fn manager(address: &str) -> Manager {
+    toml::from_str(&format!("address = '{address}'\ncommunity = 'c'")).unwrap()
+}
+
 #[test]
 fn the_trap_for_a_new_document_is_that_of_a_cmts_octet_for_octet() {
     let mut notification = collection();
@@ -127,8 +137,7 @@ fn the_uptime_is_counted_in_hundredths_and_wraps() {
 #[test]
 fn the_engine_speaks_with_the_boots_it_was_given() {
     for boots in [1, 2, 77, 2_147_483_646] {
-        let id = b"engine".to_vec();
-        assert_eq!(start(Engine { id, boots }).unwrap().engine_boots(), boots);
+        assert_eq!(start(engine(boots)).unwrap().engine_boots(), boots);
     }
 }
 
@@ -155,4 +164,29 @@ fn what_waits_for_one_manager_keeps_its_order() {
         .map(|(manager, group)| (manager.address.as_str(), group.iter().map(|(job, _)| *job).collect()))
         .collect();
     assert_eq!(numbers, [("a", vec![0, 2]), ("b", vec![1, 4]), ("c", vec![3])]);
+}
+
+#[test]
+fn the_address_of_a_name_where_nobody_listens_is_passed_over() {
+    let listening = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let addresses = [closed, listening.local_addr().unwrap()];
+    let manager = manager("two-addresses");
+    let mut peer = Peer {
+        manager: &manager,
+        engine: start(engine(1)).unwrap(),
+        state: State::Unknown,
+    };
+    let told = async {
+        let at_both = peer.tell_at_one_of(&addresses, Auth::v2c("c"), &collection()).await;
+        // The next goes where the first was heard.
+        at_both.and(peer.tell(&collection()).await).map_err(|f| f.of(&manager))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    assert_eq!(runtime.block_on(told), Ok(()));
+    listening.set_nonblocking(true).unwrap();
+    assert!((0..2).all(|_| listening.recv(&mut [0; 1000]).is_ok()));
 }
