@@ -104,19 +104,22 @@ fn own_hostname() -> Result<String> {
     Ok(short.to_owned())
 }
 
-/// The MAC of the interface with the lowest index that has one; zeros where none has.
+/// The MAC of the first interface, by name, that has one; zeros where none has. There may be thousands of interfaces.
 fn first_mac() -> [u8; 6] {
-    let number = |path: &Path| fs::read_to_string(path).ok()?.trim().parse::<u32>().ok();
-    let mut found: Vec<(u32, [u8; 6])> = fs::read_dir("/sys/class/net")
+    const INTERFACES: &str = "/sys/class/net";
+    let mut names: Vec<_> = fs::read_dir(INTERFACES)
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|entry| {
-            let address = fs::read_to_string(entry.path().join("address")).ok()?;
-            let mac = config::parse_mac(address.trim())?;
-            (mac != [0; 6]).then_some((number(&entry.path().join("ifindex"))?, mac))
-        })
+        .map(|entry| entry.file_name())
         .collect();
-    found.sort_unstable();
-    found.first().map_or([0; 6], |(_, mac)| *mac)
+    names.sort_unstable();
+    names
+        .iter()
+        .filter_map(|name| {
+            let address = fs::read_to_string(Path::new(INTERFACES).join(name).join("address")).ok()?;
+            config::parse_mac(address.trim()).filter(|mac| *mac != [0; 6])
+        })
+        .next()
+        .unwrap_or_default()
 }

@@ -16,7 +16,7 @@ use super::writer::FLUSH;
 use crate::{capture::RecordSink, record::Record};
 
 /// Octets up to which records stay in memory.
-const IN_MEMORY: usize = 4 << 20;
+const IN_MEMORY: usize = 8 << 20;
 
 /// Encoded records, waiting.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The life of a document in the ledger: writing, sealed, offered, then retrieved, released or lost.
+//! The life of a document in the ledger: sealed, offered, then retrieved or released.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row as SqlRow, params};
@@ -9,8 +9,6 @@ use super::{Gap, Ledger, Result, Tell, outbox, read_time, written};
 /// Where a document is in its life. `spool::recover` says what each state means together with the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Its temporary file is being written. The sequence number is not given yet.
-    Writing,
     /// Whole and on the disk under its temporary name.
     Sealed,
     /// In the spool under its final name, waiting for the remote application.
@@ -19,8 +17,6 @@ pub enum State {
     Retrieved,
     /// An operator has moved it aside.
     Released,
-    /// It disappeared in a way that nobody can explain. Listed as a gap.
-    Lost,
 }
 
 /// One document.
@@ -47,6 +43,9 @@ pub struct Row {
 #[derive(Debug)]
 pub struct Sealing<'a> {
     pub sequence: u64,
+    pub doc_id: String,
+    pub name: String,
+    pub created: DateTime<Utc>,
     pub covers_from: Option<DateTime<Utc>>,
     pub covers_to: DateTime<Utc>,
     pub records: u64,
@@ -72,37 +71,18 @@ const COLUMNS: &str = "sequence, doc_id, name, state, created, covers_from, cove
                        offered, retrieved, released, released_by, release_reason";
 
 impl Ledger {
-    /// A document is going to be written under this name.
-    pub fn begin(&mut self, sequence: u64, doc_id: &str, name: &str, created: DateTime<Utc>) -> Result<()> {
-        self.transact("begin a document", |db| {
-            db.execute(
-                "INSERT INTO document (sequence, doc_id, name, state, created) VALUES (?1, ?2, ?3, 'writing', ?4)",
-                params![sequence as i64, doc_id, name, written(created)],
-            )
-        })
-        .map(drop)
-    }
-
-    /// The document that was being written will never be: its sequence number was not given.
-    pub fn forget(&mut self, sequence: u64) -> Result<()> {
-        self.transact("forget a document", |db| {
-            db.execute(
-                "DELETE FROM document WHERE sequence = ?1 AND state = 'writing'",
-                [sequence as i64],
-            )
-        })
-        .map(drop)
-    }
-
     /// The document is whole on the disk: its sequence number is given, what it tells is told.
     pub fn seal(&mut self, sealing: &Sealing<'_>) -> Result<()> {
         let sequence = sealing.sequence as i64;
         self.transact("seal a document", |db| {
             db.execute(
-                "UPDATE document SET state = 'sealed', covers_from = ?2, covers_to = ?3, records = ?4, octets = ?5, \
-                 sha256 = ?6 WHERE sequence = ?1 AND state = 'writing'",
+                "INSERT INTO document (sequence, doc_id, name, state, created, covers_from, covers_to, records, octets, \
+                 sha256) VALUES (?1, ?2, ?3, 'sealed', ?4, ?5, ?6, ?7, ?8, ?9)",
                 params![
                     sequence,
+                    sealing.doc_id,
+                    sealing.name,
+                    written(sealing.created),
                     sealing.covers_from.map(written),
                     written(sealing.covers_to),
                     sealing.records as i64,
@@ -126,6 +106,20 @@ impl Ledger {
         })
     }
 
+    /// A document whose sealing failed is not there: makes sure of it. What its seal told is told by the next one.
+    pub fn unseal(&mut self, sequence: u64) -> Result<()> {
+        self.transact("forget a document", |db| {
+            let sequence = sequence as i64;
+            db.execute(
+                "DELETE FROM document WHERE sequence = ?1 AND state = 'sealed'",
+                [sequence],
+            )?;
+            db.execute("UPDATE gap SET told_in = NULL WHERE told_in = ?1", [sequence])?;
+            db.execute("UPDATE skip SET told_in = NULL WHERE told_in = ?1", [sequence])
+        })
+        .map(drop)
+    }
+
     /// The document lies in the spool under its final name; the managers are to be told.
     ///
     /// `identity` is that of the spool directory with the file in it, see [`Ledger::spool_identity`].
@@ -144,9 +138,9 @@ impl Ledger {
         })
     }
 
-    /// The remote application has deleted the document.
+    /// The remote application has deleted the document. Not synced: after a power failure the spool says it again.
     pub fn retrieve(&mut self, sequence: u64, at: DateTime<Utc>) -> Result<()> {
-        self.transact("mark a document as retrieved", |db| {
+        self.transact_unsynced("mark a document as retrieved", |db| {
             db.execute(
                 "UPDATE document SET state = 'retrieved', retrieved = ?2 WHERE sequence = ?1 AND state = 'offered'",
                 params![sequence as i64, written(at)],
@@ -210,7 +204,7 @@ impl Ledger {
 
     /// The document with the highest sequence number that was given.
     pub fn last(&self) -> Result<Option<Row>> {
-        self.one("state <> 'writing' ORDER BY sequence DESC LIMIT 1", &[])
+        self.one("true ORDER BY sequence DESC LIMIT 1", &[])
     }
 
     pub fn by_name(&self, name: &str) -> Result<Option<Row>> {
@@ -221,14 +215,14 @@ impl Ledger {
         self.one("doc_id = ?1", &[&doc_id])
     }
 
-    /// Documents that are somewhere on their way: writing, sealed or offered, in order.
+    /// Documents that are somewhere on their way: sealed or offered, in order.
     pub fn unfinished(&self) -> Result<Vec<Row>> {
-        self.many("state IN ('writing', 'sealed', 'offered') ORDER BY sequence")
+        self.many("state IN ('sealed', 'offered') ORDER BY sequence")
     }
 
     /// All documents, in order.
     pub fn documents(&self) -> Result<Vec<Row>> {
-        self.many("state <> 'writing' ORDER BY sequence")
+        self.many("true ORDER BY sequence")
     }
 
     /// How many documents there are in each state.
@@ -287,12 +281,10 @@ impl Row {
 }
 
 const STATES: &[(State, &str)] = &[
-    (State::Writing, "writing"),
     (State::Sealed, "sealed"),
     (State::Offered, "offered"),
     (State::Retrieved, "retrieved"),
     (State::Released, "released"),
-    (State::Lost, "lost"),
 ];
 
 impl State {
@@ -309,6 +301,6 @@ impl State {
         STATES
             .iter()
             .find(|(_, known)| *known == token)
-            .map_or(State::Lost, |(state, _)| *state)
+            .map_or(State::Sealed, |(state, _)| *state)
     }
 }

@@ -1,10 +1,11 @@
 //! `last-document`: enough to go on when the ledger itself is lost.
 //!
-//! Written between the sealing of a document and its offer, so a document that anybody can see is always covered.
+//! Written between the sealing of a document and its offer, so a document that anybody can see is always covered. It
+//! is not synced by itself: a power failure may take it, but not together with the ledger.
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Read, Write},
+    io::{ErrorKind, Read},
     path::Path,
 };
 
@@ -52,7 +53,7 @@ impl LastDocument {
         }
     }
 
-    /// Replaces the file, whole or not at all, on the disk when it returns.
+    /// Replaces the file, whole or not at all.
     pub fn write(&self, directory: &Path) -> Result<()> {
         let partial = directory.join(PARTIAL);
         let fail = |doing, path: &Path| {
@@ -60,10 +61,7 @@ impl LastDocument {
             move |source| LedgerError::File { doing, path, source }
         };
         let text = serde_json::to_string(self).expect("a struct of texts and numbers is always JSON") + "\n";
-        let mut file = File::create(&partial).map_err(fail("write", &partial))?;
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(fail("write", &partial))?;
+        fs::write(&partial, text).map_err(fail("write", &partial))?;
         fs::rename(&partial, directory.join(FILE)).map_err(fail("rename", &partial))
     }
 }

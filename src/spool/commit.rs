@@ -1,4 +1,4 @@
-//! Brings a captured document into the spool: the six steps of the module head, in order.
+//! Brings a captured document into the spool: the five steps of the module head, in order.
 
 use std::io;
 
@@ -65,19 +65,19 @@ pub fn commit(
 ) -> Result<Written, CommitError> {
     let sequence = draft.information.sequence;
     let doc_id = draft.header.doc_id.to_string();
-    ledger
-        .begin(sequence, &doc_id, &draft.name.to_string(), draft.header.created)
-        .map_err(CommitError::Unsealed)?;
     let written = match write_partial(spool, draft, body) {
         Ok(written) => written,
         Err(source) => {
-            undo(spool, ledger, draft);
+            discard(spool, draft);
             let what = format!("cannot write {}", spool.path(&draft.name.partial()).display());
             return Err(CommitError::Unwritten { what, source });
         }
     };
     let sealing = Sealing {
         sequence,
+        doc_id: doc_id.clone(),
+        name: draft.name.to_string(),
+        created: draft.header.created,
         covers_from: draft.information.covers_from,
         covers_to: draft.information.covers_to,
         records: written.count,
@@ -87,7 +87,11 @@ pub fn commit(
         baselines: draft.baselines,
     };
     if let Err(e) = ledger.seal(&sealing) {
-        undo(spool, ledger, draft);
+        // Perhaps the seal is on the disk all the same. Were the file to go then, the document would pass for retrieved.
+        match ledger.unseal(sequence) {
+            Ok(()) => discard(spool, draft),
+            Err(e) => tracing::warn!("cannot clean up after the failure, the next run will: {e}"),
+        }
         return Err(CommitError::Unsealed(e));
     }
     let last = LastDocument {
@@ -100,7 +104,7 @@ pub fn commit(
     Ok(written)
 }
 
-/// Steps four to six, also for a document that an earlier run has sealed.
+/// Steps three to five, also for a document that an earlier run has sealed.
 pub(super) fn offer(
     spool: &Spool,
     ledger: &mut Ledger,
@@ -148,12 +152,9 @@ fn write_partial(spool: &Spool, draft: &Draft<'_>, body: &mut Body) -> io::Resul
     Ok(written)
 }
 
-/// Leaves nothing behind. The temporary file may go only when the ledger has forgotten it: were the ledger to come back
-/// with *sealed* and no file, the document would pass for retrieved. What cannot be undone now, the next run undoes.
-fn undo(spool: &Spool, ledger: &mut Ledger, draft: &Draft<'_>) {
-    let undone = ledger.forget(draft.information.sequence).map_err(|e| e.to_string());
-    let undone = undone.and_then(|()| spool.discard(&draft.name.partial()).map_err(|e| e.to_string()));
-    if let Err(reason) = undone {
-        tracing::warn!("cannot clean up after the failure, the next run will: {reason}");
+/// Leaves nothing behind. A temporary file that cannot be removed now is removed by the next run.
+fn discard(spool: &Spool, draft: &Draft<'_>) {
+    if let Err(e) = spool.discard(&draft.name.partial()) {
+        tracing::warn!("cannot remove {}, the next run will: {e}", draft.name.partial());
     }
 }

@@ -5,12 +5,11 @@
 //! A name in the spool without a leading dot is always a complete document, and there is at most one that billdrop
 //! has offered. The order in which that is kept, each step checked, the first failure ends it:
 //!
-//! 1. the ledger says *writing*
-//! 2. `.NAME.partial` is made (`O_EXCL`), written, given mode and group, synced; its directory entry is synced
-//! 3. the ledger says *sealed*: the sequence number is given, the skipped captures and gaps are told
-//! 4. `last-document` is replaced
-//! 5. `.NAME.partial` is renamed to `NAME`, never over another file; the directory is synced
-//! 6. the ledger says *offered*, and the notification lies in its outbox
+//! 1. `.NAME.partial` is made (`O_EXCL`), written, given mode and group, synced; its directory entry is synced
+//! 2. the ledger says *sealed*: the sequence number is given, the skipped captures and gaps are told
+//! 3. `last-document` is replaced
+//! 4. `.NAME.partial` is renamed to `NAME`, never over another file; the directory is synced
+//! 5. the ledger says *offered*, and the notification lies in its outbox
 //!
 //! Killed anywhere, the next run finishes or undoes it ([`recover`] has the table). An error of `fsync` is final:
 //! the kernel may have dropped the data, so nothing is tried again in the same run.

@@ -2,20 +2,20 @@
 //!
 //! | ledger says | partial | final | it means | do |
 //! |---|---|---|---|---|
-//! | writing | any | any | died while writing; a final file of that name is not ours | discard the partial, forget the row |
+//! | nothing | yes | any | died while writing: the sequence number was not given | discard the partial |
 //! | sealed | yes | no | died before the rename | rename, offer |
 //! | sealed | no | yes | died after the rename | offer |
 //! | sealed | no | no | renamed, and already retrieved | offer, retrieve |
 //! | sealed | yes | yes | another file has the name, or died between link and unlink | same file: discard the partial, offer; else stop |
 //! | offered | any | yes | waiting for its pickup | wait |
 //! | offered | any | no | picked up | retrieve |
-//! | retrieved, lost | any | yes | somebody put it back | offer again: it blocks like any other |
-//! | retrieved, lost | any | no | over | nothing |
+//! | retrieved | any | yes | somebody put it back | offer again: it blocks like any other |
+//! | retrieved | any | no | over | nothing |
 //! | released | any | yes | died while moving it aside | move it |
 //! | released | any | no | over | nothing |
 //!
-//! Besides: temporary files that no row knows are debris of a failed undo and are removed. Documents that no row knows
-//! are somebody's copy or another recorder's: they are reported as foreign and do not block.
+//! Documents that the ledger does not know are somebody's copy or another recorder's: reported as foreign, they do not
+//! block.
 
 use std::{io, os::unix::fs::MetadataExt};
 
@@ -44,7 +44,6 @@ pub struct Standing {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
-    Discard,
     Rename,
     Offer,
     OfferAndRetrieve,
@@ -59,16 +58,15 @@ enum Action {
 /// The table of the module head.
 fn decide(ledger: State, partial: bool, document: bool) -> Action {
     match (ledger, partial, document) {
-        (State::Writing, _, _) => Action::Discard,
         (State::Sealed, true, false) => Action::Rename,
         (State::Sealed, false, true) => Action::Offer,
         (State::Sealed, false, false) => Action::OfferAndRetrieve,
         (State::Sealed, true, true) => Action::Obstructed,
         (State::Offered, _, true) => Action::Wait,
         (State::Offered, _, false) => Action::Retrieve,
-        (State::Retrieved | State::Lost, _, true) => Action::OfferAgain,
+        (State::Retrieved, _, true) => Action::OfferAgain,
         (State::Released, _, true) => Action::MoveAside,
-        (State::Retrieved | State::Lost | State::Released, _, false) => Action::Nothing,
+        (State::Retrieved | State::Released, _, false) => Action::Nothing,
     }
 }
 
@@ -92,7 +90,7 @@ pub fn recover(
         tracing::debug!("document {} ({}): {action:?}", row.sequence, row.name);
         act(action, spool, ledger, row, tell, now)?;
     }
-    remove_debris(spool, &listing, &rows)?;
+    discard_unknown(spool, &listing, &rows)?;
     survey(spool, ledger)
 }
 
@@ -102,10 +100,6 @@ pub fn survey(spool: &Spool, ledger: &Ledger) -> Result<Standing> {
     let mut standing = Standing::default();
     for entry in &listing.documents {
         match ledger.by_name(&entry.name)? {
-            Some(row) if row.state == State::Writing => standing.foreign.push((
-                entry.name.clone(),
-                "in the way of a document that is being written".to_owned(),
-            )),
             Some(row) => {
                 if standing.waiting.is_none() {
                     standing.damaged = row.octets != entry.octets;
@@ -154,17 +148,6 @@ fn act(
     let partial = format!(".{}.partial", row.name);
     match action {
         Action::Wait | Action::Nothing => {}
-        Action::Discard => {
-            // The file first: a row without a file is harmless, a file without a row is debris.
-            spool
-                .discard(&partial)
-                .map_err(|e| Error::file("remove", &spool.path(&partial), &e))?;
-            ledger.forget(row.sequence)?;
-            tracing::info!(
-                "document {} was not finished by an earlier run; it is captured anew",
-                row.sequence
-            );
-        }
         Action::Rename => {
             offer(spool, ledger, &LastDocument::of(row), &tell(row), now).map_err(late)?;
             tracing::info!("offered {}, which an earlier run had written", row.name);
@@ -247,14 +230,14 @@ fn refuse_another_directory(spool: &Spool, ledger: &Ledger, row: &Row) -> Result
     }
 }
 
-fn remove_debris(spool: &Spool, listing: &Listing, rows: &[Row]) -> Result<()> {
+fn discard_unknown(spool: &Spool, listing: &Listing, rows: &[Row]) -> Result<()> {
     for (partial, document) in &listing.partials {
         let name = document.to_string();
         if !rows.iter().any(|row| row.name == name) {
             spool
                 .discard(partial)
                 .map_err(|e| Error::file("remove", &spool.path(partial), &e))?;
-            tracing::info!("removed {partial}, left by an earlier run");
+            tracing::info!("{name} was not finished by an earlier run; its usage is captured anew");
         }
     }
     Ok(())
@@ -269,10 +252,6 @@ mod tests {
     fn every_row_of_the_table_is_decided_as_it_says() {
         let (yes, no) = (true, false);
         for (ledger, partial, document, action) in [
-            (State::Writing, no, no, Discard),
-            (State::Writing, yes, no, Discard),
-            (State::Writing, no, yes, Discard),
-            (State::Writing, yes, yes, Discard),
             (State::Sealed, yes, no, Rename),
             (State::Sealed, no, yes, Offer),
             (State::Sealed, no, no, OfferAndRetrieve),
@@ -283,8 +262,10 @@ mod tests {
             (State::Offered, yes, no, Retrieve),
             (State::Retrieved, no, yes, OfferAgain),
             (State::Retrieved, no, no, Nothing),
-            (State::Lost, no, yes, OfferAgain),
-            (State::Lost, no, no, Nothing),
+            (State::Retrieved, yes, no, Nothing),
+            (State::Retrieved, yes, yes, OfferAgain),
+            (State::Released, yes, no, Nothing),
+            (State::Released, yes, yes, MoveAside),
             (State::Released, no, yes, MoveAside),
             (State::Released, no, no, Nothing),
         ] {
