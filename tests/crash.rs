@@ -310,7 +310,14 @@ fn balance(place: &Place, manager: &UdpSocket, scenario: &Scenario) -> Result<()
         .filter(|name| name.starts_with('.'))
         .collect();
     require!(debris.is_empty(), "debris in the spool: {debris:?}");
-    let known = ["ledger.sqlite", "last-document", "lock", "released"];
+    let known = [
+        "ledger.sqlite",
+        "ledger.sqlite-wal",
+        "ledger.sqlite-shm",
+        "last-document",
+        "lock",
+        "released",
+    ];
     let strange: Vec<String> = names(&place.state())
         .into_iter()
         .filter(|name| !known.contains(&name.as_str()))
