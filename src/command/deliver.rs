@@ -1,6 +1,6 @@
 //! Sends notifications on behalf of a command: a manager that cannot be reached is a warning, never a failure.
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 
 use super::setting::Setting;
 use crate::{
@@ -9,12 +9,12 @@ use crate::{
 };
 
 /// Sends what is due. What fails stays in the outbox for the next run.
-pub fn due(ledger: &mut Ledger, setting: &Setting, now: DateTime<Utc>) {
+pub fn due(ledger: &mut Ledger, setting: &Setting) {
     let mac = match setting.mac(Some(ledger)) {
         Ok(mac) => mac,
         Err(e) => return tracing::warn!("cannot notify: {e}"),
     };
-    match notify::deliver(ledger, &setting.config, mac, Some(now)) {
+    match notify::deliver(ledger, &setting.config, mac, Some(Utc::now())) {
         Ok(round) => {
             if round.dropped > 0 {
                 tracing::warn!(

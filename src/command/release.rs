@@ -61,7 +61,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Release) -> Result<()> {
         }
         Released::AlreadyRetrieved => tracing::warn!("{} had just been retrieved", waiting.name),
     }
-    deliver::due(&mut ledger, &setting, now);
+    deliver::due(&mut ledger, &setting);
     Ok(())
 }
 

@@ -84,7 +84,7 @@ impl<'a> Turn<'a> {
 
     /// Sends the notifications that are due.
     pub fn deliver(&mut self) {
-        deliver::due(&mut self.ledger, self.setting, self.now);
+        deliver::due(&mut self.ledger, self.setting);
     }
 
     /// Why nothing can be captured now, in one line.

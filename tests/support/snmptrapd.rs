@@ -48,7 +48,8 @@ impl Snmptrapd {
             .expect("snmptrapd does not start on any of five ports")
     }
 
-    fn start_on(port: u16, users: &[(&str, &str, &str)]) -> Option<Self> {
+    /// On a port that a test has chosen before, for a manager that comes back.
+    pub fn start_on(port: u16, users: &[(&str, &str, &str)]) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let ipv6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, port)).is_ok();

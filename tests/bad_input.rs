@@ -1,0 +1,317 @@
+//! Bad input: configurations, directories, ledgers and documents that cannot be right are refused with what to do next.
+
+mod support;
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    process::Command,
+};
+
+use support::binary::{BILLDROP, Place, names, ran};
+
+#[test]
+fn a_wrong_configuration_is_refused_with_file_line_key_and_the_nearest_known_key() {
+    let place = Place::new();
+    for (toml, said) in [
+        (
+            "[spol]\ndirectory = \"x\"\n",
+            &["billdrop.toml:1:", "`spol`", "Did you mean `spool`?"][..],
+        ),
+        (
+            "\n[spool]\nmin_free = \"1MiB\"\n",
+            &["billdrop.toml:3:1:", "`min_free`", "Did you mean `min-free`?"],
+        ),
+        (
+            "[spool]\nmin-free = \"lots\"\n",
+            &["billdrop.toml:2:", "\"lots\" is not a size", "64MiB"],
+        ),
+        (
+            "[spool]\nalarm-after = \"soon\"\n",
+            &["billdrop.toml:2:", "span of time"],
+        ),
+        ("[spool]\nmode = \"0999\"\n", &["billdrop.toml:2:", "octal"]),
+        (
+            "[spool]\nmode = \"0666\"\n",
+            &["billdrop.toml:2: spool.mode", "everybody"],
+        ),
+        (
+            "[spool]\nextension = \".xml\"\n",
+            &["billdrop.toml:2: spool.extension", "without a dot"],
+        ),
+        (
+            "[spool]\ngroup = \"no-such-group-here\"\n",
+            &["billdrop.toml:2: spool.group", "no-such-group-here"],
+        ),
+        (
+            "[recorder]\nhostname = \"a/b\"\n",
+            &["billdrop.toml:2: recorder.hostname", "'/'"],
+        ),
+        (
+            "[recorder]\nmac = \"12\"\n",
+            &["billdrop.toml:2: recorder.mac", "00-00-5E"],
+        ),
+        (
+            "[state]\ndirectory = \"spool/inside\"\n",
+            &["billdrop.toml:2: state.directory", "inside the spool"],
+        ),
+        (
+            "[[source]]\ntype = \"linuks\"\n",
+            &["billdrop.toml:2:", "Did you mean `linux`?"],
+        ),
+        (
+            "[[source]]\ntype = \"linux\"\n[[source]]\ntype = \"linux\"\n",
+            &["billdrop.toml:3: source[1].name", "earlier"],
+        ),
+        (
+            "[[source]]\ntype = \"linux\"\ninclude = [\"[\"]\n",
+            &["billdrop.toml:1: source[0]", "include"],
+        ),
+        (
+            "[[notify]]\naddress = \"m\"\nversion = \"3\"\n",
+            &["billdrop.toml:1: notify[0]", "user"],
+        ),
+        (
+            "[snmp]\nenterprise = \"one.two\"\n",
+            &["billdrop.toml:2: snmp.enterprise"],
+        ),
+        ("[snmp]\nengine-id = \"xyz\"\n", &["billdrop.toml:2: snmp.engine-id"]),
+        (
+            "[snmp]\nfilesystem = \"0123456789012345678901234567890123456789012345678901234567890123:\"\n",
+            &["80"],
+        ),
+        ("directory = \"x\"\n[", &["billdrop.toml:2:"]),
+    ] {
+        place.configure(toml);
+        let ran = place.run(&["capture"]).expect(78);
+        for said in said {
+            assert!(ran.stderr.contains(said), "{toml:?}: {said:?} is not in {}", ran.stderr);
+        }
+        assert_eq!(names(place.path()), ["billdrop.toml"], "{toml:?}: nothing was made");
+    }
+    let place = Place::new();
+    let missing = place.run(&["--config", "none.toml", "status"]).expect(78);
+    assert!(missing.stderr.contains("none.toml"), "{}", missing.stderr);
+    fs::write(place.path().join("billdrop.toml"), b"[spool]\n# \xFF\n").unwrap();
+    let ran = place.run(&["status"]).expect(78);
+    assert!(ran.stderr.contains("billdrop.toml:2: not UTF-8"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_secret_in_a_file_that_everybody_can_read_is_warned_about_and_never_shown() {
+    let place = Place::new();
+    place.configure("[[notify]]\naddress = \"127.0.0.1:9\"\ncommunity = \"c4n4ry\"\n");
+    let file = place.path().join("billdrop.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = place.run(&["-vv", "capture"]).expect(0);
+    assert!(ran.stderr.contains("everybody can read it"), "{}", ran.stderr);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let quiet = place.run(&["-vv", "check"]).expect(0);
+    assert!(!quiet.stderr.contains("everybody can read it"), "{}", quiet.stderr);
+    let everything = format!("{ran:?}{quiet:?}{}", place.status());
+    assert!(!everything.contains("c4n4ry"), "{everything}");
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_64_and_help_with_0() {
+    let place = Place::new();
+    place.run(&["captur"]).expect(64);
+    place.run(&["capture", "--wait", "1h"]).expect(64);
+    place.run(&["capture", "--wait=never"]).expect(64);
+    let unknown = place.run(&["capture", "--source", "nobody"]).expect(64);
+    assert!(
+        unknown.stderr.contains("linux"),
+        "the known ones are named: {}",
+        unknown.stderr
+    );
+    place.run(&["--help"]).expect(0);
+    place.run(&["--version"]).expect(0);
+}
+
+#[test]
+fn a_spool_that_cannot_be_is_refused_with_what_to_do() {
+    let place = Place::new();
+    let at = |path: &Path| ran(Command::new(BILLDROP).arg("--spool").arg(path).arg("capture"));
+
+    let ran = at(&place.path().join("not/mounted"));
+    assert_eq!(ran.status, 73, "{ran:?}");
+    assert!(ran.stderr.contains("mount it"), "{}", ran.stderr);
+
+    let file = place.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_eq!(at(&file).status, 73);
+
+    let real = place.path().join("real");
+    fs::create_dir(&real).unwrap();
+    let link = place.path().join("link");
+    symlink(&real, &link).unwrap();
+    let ran = at(&link);
+    assert_eq!(ran.status, 73, "{ran:?}");
+    assert!(ran.stderr.contains("symbolic link"), "{}", ran.stderr);
+
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o777)).unwrap();
+    let ran = at(&real);
+    assert_eq!(ran.status, 77, "{ran:?}");
+    assert!(ran.stderr.contains("chmod o-w"), "{}", ran.stderr);
+}
+
+#[test]
+fn symbolic_links_in_place_of_our_files_are_not_followed() {
+    for name in ["lock", "ledger.sqlite"] {
+        let place = Place::new();
+        fs::create_dir(place.state()).unwrap();
+        let victim = place.path().join("victim");
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, place.state().join(name)).unwrap();
+        let ran = place.run(&["capture"]);
+        assert_ne!(ran.status, 0, "{name}: {ran:?}");
+        assert!(ran.stderr.contains(name), "{name}: {}", ran.stderr);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+}
+
+#[test]
+fn a_state_directory_from_a_newer_version_is_refused_and_left_alone() {
+    let place = Place::new();
+    place.capture();
+    let ledger = place.state().join("ledger.sqlite");
+    let db = rusqlite::Connection::open(&ledger).unwrap();
+    db.execute_batch("PRAGMA user_version = 2").unwrap();
+    drop(db);
+    for command in ["capture", "status", "gaps", "release"] {
+        let ran = place.run(&[command]).expect(78);
+        assert!(ran.stderr.contains("newer billdrop"), "{command}: {}", ran.stderr);
+    }
+    assert!(names(&place.state()).iter().all(|name| !name.contains("damaged")));
+}
+
+#[test]
+fn a_damaged_ledger_is_set_aside_and_rebuilt_from_the_spool_said_aloud_and_not_again() {
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 5] = [
+        ("overwritten with rubbish", |ledger| {
+            fs::write(ledger, "rubbish ".repeat(4000)).unwrap()
+        }),
+        ("cut to nothing", |ledger| fs::write(ledger, "").unwrap()),
+        ("cut in the middle of a page", |ledger| {
+            let octets = fs::read(ledger).unwrap();
+            fs::write(ledger, &octets[..octets.len() / 2 - 100]).unwrap();
+        }),
+        ("a page in the middle overwritten", |ledger| {
+            let mut octets = fs::read(ledger).unwrap();
+            let middle = octets.len() / 4096 / 2 * 4096;
+            octets[4096..middle + 4096].fill(0xA5);
+            fs::write(ledger, octets).unwrap();
+        }),
+        ("deleted", |ledger| fs::remove_file(ledger).unwrap()),
+    ];
+    for (damage, strike) in damages {
+        let place = Place::new();
+        fs::remove_file(place.capture()).unwrap();
+        let second = place.capture();
+        let name = second.file_name().unwrap().to_str().unwrap().to_owned();
+        // With the log merged into it the ledger is one file, which the damage then takes whole.
+        let ledger = place.state().join("ledger.sqlite");
+        let db = rusqlite::Connection::open(&ledger).unwrap();
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        drop(db);
+        strike(&ledger);
+
+        let ran = place.run(&["capture"]).expect(75);
+        assert!(ran.stderr.contains("rebuilt"), "{damage}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains(&name),
+            "{damage}: the document in the spool still blocks: {}",
+            ran.stderr
+        );
+        let again = place.run(&["capture"]).expect(75);
+        assert!(
+            !again.stderr.contains("rebuilt"),
+            "{damage}: never a loop: {}",
+            again.stderr
+        );
+        assert!(
+            place.run(&["gaps"]).expect(0).stdout.contains("ledger-rebuilt"),
+            "{damage}"
+        );
+
+        fs::remove_file(&second).unwrap();
+        let third = place.capture();
+        let information = place.information(&third);
+        assert_eq!(information["sequenceNumber"], 3, "{damage}");
+        assert!(information["remark"].as_str().unwrap().contains("ledger"), "{damage}");
+        assert!(third.file_name() > second.file_name(), "{damage}");
+
+        // And when nothing lies in the spool, last-document knows the count.
+        fs::remove_file(&third).unwrap();
+        for file in names(&place.state())
+            .iter()
+            .filter(|name| name.starts_with("ledger.sqlite"))
+        {
+            fs::remove_file(place.state().join(file)).unwrap();
+        }
+        assert_eq!(place.information(&place.capture())["sequenceNumber"], 4, "{damage}");
+    }
+}
+
+#[test]
+fn a_document_that_somebody_edited_is_found_by_verify_and_said_by_status() {
+    let place = Place::new();
+    let document = place.capture();
+    let octets = fs::read(&document).unwrap();
+    let text = String::from_utf8(octets).unwrap();
+    let verify = |text: &str| {
+        fs::write(&document, text).unwrap();
+        place.run(&["verify", document.to_str().unwrap()])
+    };
+    let edits: [(&str, String); 5] = [
+        ("a changed value", text.replacen("<outErrors>0<", "<outErrors>9<", 1)),
+        ("a wrong count", text.replacen("count=\"", "count=\"1", 1)),
+        ("a cut end", text[..text.len() - 120].to_owned()),
+        ("a missing record", {
+            let start = text.rfind("<IPDR xsi").unwrap();
+            let end = text.rfind("</IPDR>").unwrap() + "</IPDR>\n".len();
+            format!("{}{}", &text[..start], &text[end..])
+        }),
+        ("something behind the end", format!("{text}<!-- more -->\n")),
+    ];
+    for (edit, edited) in edits {
+        assert_ne!(edited, text, "{edit}: the edit does something");
+        let ran = verify(&edited).expect(65);
+        assert!(
+            ran.stderr.contains(document.file_name().unwrap().to_str().unwrap()),
+            "{edit}: {}",
+            ran.stderr
+        );
+    }
+    assert_eq!(place.status()["damaged"], true);
+    // A whole document without its own checksum, with the same count: only the ledger can tell.
+    let bare = text
+        .lines()
+        .filter(|line| !line.starts_with("<!--"))
+        .collect::<Vec<_>>()
+        .join("\n")
+        + "\n";
+    let ran = verify(&bare.replacen("<outErrors>0<", "<outErrors>9<", 1)).expect(65);
+    assert!(ran.stderr.contains("in the ledger"), "{}", ran.stderr);
+    verify(&text).expect(0);
+    assert_eq!(place.run(&["show", "nothing-here.xml"]).status, 73);
+    assert_eq!(place.run(&["show", "."]).status, 65);
+}
+
+#[test]
+fn the_empty_mount_point_of_a_missing_disk_does_not_count_as_a_pickup() {
+    let place = Place::new();
+    place.capture();
+    // The disk is gone; under the same path appears an older, empty directory.
+    fs::rename(place.spool(), place.path().join("unmounted")).unwrap();
+    fs::create_dir(place.spool()).unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(86400);
+    fs::File::open(place.spool()).unwrap().set_modified(old).unwrap();
+    let ran = place.run(&["capture"]).expect(73);
+    assert!(ran.stderr.contains("mounted?"), "{}", ran.stderr);
+    fs::remove_dir(place.spool()).unwrap();
+    fs::rename(place.path().join("unmounted"), place.spool()).unwrap();
+    place.run(&["capture"]).expect(75);
+}
