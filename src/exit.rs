@@ -57,6 +57,7 @@ pub struct Error {
     message: String,
     next: Option<String>,
     already_told: bool,
+    disk_full: bool,
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -69,12 +70,20 @@ impl Error {
             message: message.into(),
             next: None,
             already_told: false,
+            disk_full: false,
         }
     }
 
     /// An operation on a file failed. The exit status follows from the operating system's reason.
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        Error::new(exit_of(error), format!("cannot {doing} {}: {error}", path.display()))
+        Error::new(exit_of(error), format!("cannot {doing} {}: {error}", path.display())).full_if(is_full(error))
+    }
+
+    /// Notes that a full disk is the reason: managers are told `deviceFull`.
+    #[must_use]
+    pub fn full_if(mut self, disk_full: bool) -> Self {
+        self.disk_full = disk_full;
+        self
     }
 
     /// What the operator can do about it, as a sentence.
@@ -98,6 +107,10 @@ impl Error {
 
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    pub fn is_disk_full(&self) -> bool {
+        self.disk_full
     }
 
     pub fn is_already_told(&self) -> bool {
@@ -127,4 +140,9 @@ pub fn exit_of(error: &io::Error) -> Exit {
         }
         _ => Exit::Io,
     }
+}
+
+/// Whether there is no room: `deviceFull` of CISCO-CABLE-METERING-MIB.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

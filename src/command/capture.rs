@@ -2,7 +2,9 @@
 
 use std::{io, time::Instant};
 
-use super::{preview, setting::Setting, turn::Turn};
+use chrono::Utc;
+
+use super::{deliver, preview, setting::Setting, turn::Turn};
 use crate::{
     capture::{self, Source},
     cli,
@@ -95,8 +97,10 @@ impl Run<'_> {
                 "another capture is running{holder}; try again later"
             )));
         };
-        let mut turn = Turn::begin(self.setting, self.sources, self.spool, &locked)?;
-        let Some(waiting) = turn.recover()? else {
+        let begun = Turn::begin(self.setting, self.sources, self.spool, &locked)
+            .and_then(|mut turn| turn.recover().map(|waiting| (turn, waiting)));
+        let (mut turn, waiting) = begun.inspect_err(|e| self.tell_at_once(e))?;
+        let Some(waiting) = waiting else {
             return turn.capture().map(|()| Attempt::Done);
         };
         if !patient {
@@ -105,5 +109,14 @@ impl Run<'_> {
         turn.alarm(&waiting)?;
         turn.deliver();
         Ok(Attempt::Blocked(turn.blocked_because(&waiting)))
+    }
+
+    /// Without a ledger that works there is no outbox: the managers hear at once, or not at all.
+    fn tell_at_once(&self, error: &Error) {
+        if matches!(error.exit(), Exit::CannotCreate | Exit::Io | Exit::Denied) {
+            let now = Utc::now();
+            let name = self.setting.naming().name(now, None).to_string();
+            deliver::at_once(None, self.setting, &[self.setting.failure(error, &name, now)]);
+        }
     }
 }

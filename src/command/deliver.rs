@@ -31,10 +31,10 @@ pub fn due(ledger: &mut Ledger, setting: &Setting) {
 }
 
 /// Sends events that the ledger could not keep.
-pub fn at_once(ledger: &Ledger, setting: &Setting, events: &[Event]) {
+pub fn at_once(ledger: Option<&Ledger>, setting: &Setting, events: &[Event]) {
     match setting.mac(None) {
         Ok(mac) => {
-            for unsent in notify::send_at_once(Some(ledger), &setting.config, mac, events) {
+            for unsent in notify::send_at_once(ledger, &setting.config, mac, events) {
                 tracing::error!("{unsent}");
             }
         }

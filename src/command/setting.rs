@@ -64,6 +64,15 @@ impl Setting {
         }
     }
 
+    /// The same when no document could be written.
+    pub fn failure(&self, error: &Error, name: &str, at: chrono::DateTime<chrono::Utc>) -> Event {
+        let status = match error.is_disk_full() {
+            true => CollectionStatus::DeviceFull,
+            false => CollectionStatus::WriteError,
+        };
+        self.collection(status, name, at)
+    }
+
     /// What managers are told of a document that is offered.
     pub fn tell_offer(&self, row: &Row) -> Tell {
         let event = self.collection(CollectionStatus::Success, &row.name, row.created);

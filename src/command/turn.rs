@@ -104,14 +104,14 @@ impl<'a> Turn<'a> {
         let name = self.next_name(last.as_ref());
         let wanted = self.setting.config.spool.min_free.0;
         if let Some(refusal) = self.too_full(wanted) {
-            return Err(self.failed(&name, true, refusal));
+            return Err(self.failed(&name, refusal));
         }
         let mut body = Body::new(&self.spool.state);
         let gathered = match self.ask(&mut body) {
             Ok(gathered) => gathered,
             Err(e) => {
                 let refusal = Error::file("keep records in", &self.spool.state, &e);
-                return Err(self.failed(&name, spool::is_full(&e), refusal));
+                return Err(self.failed(&name, refusal));
             }
         };
         let incomplete = gathered.failures().next().is_some();
@@ -120,7 +120,7 @@ impl<'a> Turn<'a> {
             return self.nothing_to_offer(&name, &gathered);
         }
         if let Some(refusal) = self.too_full(wanted.saturating_add(body.octets())) {
-            return Err(self.failed(&name, true, refusal));
+            return Err(self.failed(&name, refusal));
         }
         self.offer(last.as_ref(), name, gathered, &mut body)?;
         self.deliver();
@@ -204,17 +204,9 @@ impl<'a> Turn<'a> {
     }
 
     fn uncommitted(&mut self, name: &DocumentName, e: CommitError) -> Error {
-        let (full, unwritten) = (e.is_full(), e.is_unwritten());
-        let exit = if full { Exit::CannotCreate } else { Exit::Io };
-        let error = match e {
-            CommitError::Unsealed(e) | CommitError::NotNoted(e) => Error::from(e),
-            e => Error::new(exit, e.to_string()),
-        };
-        if unwritten {
-            let error = error.next("No document was offered; the next capture takes everything again.");
-            self.failed(name, full, error)
-        } else {
-            error.next("The document is whole and safe on the disk; the next run offers it.")
+        match e.is_unwritten() {
+            true => self.failed(name, e.into()),
+            false => e.into(),
         }
     }
 
@@ -233,16 +225,12 @@ impl<'a> Turn<'a> {
             size(wanted)
         );
         let next = "Make room; nothing was captured, and nothing is lost: the counters go on.";
-        Some(Error::new(Exit::CannotCreate, message).next(next))
+        Some(Error::new(Exit::CannotCreate, message).next(next).full_if(true))
     }
 
     /// No document could be written: ledger and managers are to know.
-    fn failed(&mut self, name: &DocumentName, full: bool, error: Error) -> Error {
-        let status = match full {
-            true => CollectionStatus::DeviceFull,
-            false => CollectionStatus::WriteError,
-        };
-        let events = [self.collection(status, name)];
+    fn failed(&mut self, name: &DocumentName, error: Error) -> Error {
+        let events = [self.setting.failure(&error, &name.to_string(), self.now)];
         let gap = Gap::new(GapKind::CaptureFailed, self.now, error.message());
         self.tell_failure(&[gap], &events);
         error
@@ -255,7 +243,7 @@ impl<'a> Turn<'a> {
             Ok(()) => self.deliver(),
             Err(e) => {
                 tracing::error!("{e}");
-                deliver::at_once(&self.ledger, self.setting, events);
+                deliver::at_once(Some(&self.ledger), self.setting, events);
             }
         }
     }

@@ -31,7 +31,7 @@ pub use gaps::{Gap, GapKind, Skip};
 pub use last::LastDocument;
 pub use outbox::{Pending, Tell, retry_after};
 
-use crate::exit::{Error, Exit};
+use crate::exit::{Error, Exit, exit_of, is_full};
 
 /// File name of the ledger in the state directory.
 pub const FILE: &str = "ledger.sqlite";
@@ -273,15 +273,6 @@ impl LedgerError {
     pub fn is_damage(&self) -> bool {
         matches!(self, LedgerError::Damaged { .. })
     }
-
-    /// Whether the disk is full, as `deviceFull` of the MIB means it.
-    pub fn is_full(&self) -> bool {
-        match self {
-            LedgerError::Sql { source, .. } => source.sqlite_error_code() == Some(ffi::ErrorCode::DiskFull),
-            LedgerError::File { source, .. } => crate::spool::is_full(source),
-            _ => false,
-        }
-    }
 }
 
 impl From<LedgerError> for Error {
@@ -294,7 +285,7 @@ impl From<LedgerError> for Error {
                 .next("Run the newer billdrop, or name another [state] directory."),
             LedgerError::Missing { .. } => Error::new(Exit::Unavailable, message)
                 .next("Nothing was captured here yet: check --config and --spool, or run billdrop capture."),
-            LedgerError::File { source, .. } => Error::new(crate::exit::exit_of(source), message),
+            LedgerError::File { source, .. } => Error::new(exit_of(source), message).full_if(is_full(source)),
             LedgerError::Sql { source, .. } => {
                 use ffi::ErrorCode::*;
                 let exit = match source.sqlite_error_code() {
@@ -304,7 +295,7 @@ impl From<LedgerError> for Error {
                     Some(SystemIoFailure | FileLockingProtocolFailed) => Exit::Io,
                     _ => Exit::Internal,
                 };
-                Error::new(exit, message)
+                Error::new(exit, message).full_if(source.sqlite_error_code() == Some(DiskFull))
             }
         }
     }

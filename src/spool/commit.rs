@@ -4,9 +4,10 @@ use std::io;
 
 use chrono::{DateTime, Utc};
 
-use super::{DocumentName, Locked, Spool, is_full};
+use super::{DocumentName, Locked, Spool};
 use crate::{
     document::{self, Body, Header, Written},
+    exit::{Error, exit_of, is_full},
     ledger::{Gap, LastDocument, Ledger, LedgerError, Sealing, Tell},
     record::DocumentInformation,
 };
@@ -40,17 +41,25 @@ pub enum CommitError {
 }
 
 impl CommitError {
-    /// Whether the disk is full, as `deviceFull` of the MIB means it.
-    pub fn is_full(&self) -> bool {
-        match self {
-            CommitError::Unwritten { source, .. } | CommitError::NotOffered { source, .. } => is_full(source),
-            CommitError::Unsealed(e) | CommitError::NotNoted(e) => e.is_full(),
-        }
-    }
-
     /// Whether the document is lost with this run (and will be captured anew), or only late.
     pub fn is_unwritten(&self) -> bool {
         matches!(self, CommitError::Unwritten { .. } | CommitError::Unsealed(_))
+    }
+}
+
+impl From<CommitError> for Error {
+    fn from(e: CommitError) -> Self {
+        let next = match e.is_unwritten() {
+            true => "No document was offered; the next capture takes everything again.",
+            false => "The document is whole and safe on the disk; the next run offers it.",
+        };
+        let error = match e {
+            CommitError::Unwritten { ref source, .. } | CommitError::NotOffered { ref source, .. } => {
+                Error::new(exit_of(source), e.to_string()).full_if(is_full(source))
+            }
+            CommitError::Unsealed(e) | CommitError::NotNoted(e) => e.into(),
+        };
+        error.next(next)
     }
 }
 

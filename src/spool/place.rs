@@ -199,11 +199,6 @@ pub fn is_ours(uid: u32) -> bool {
     uid == rustix::process::geteuid().as_raw() || uid == 0
 }
 
-/// Whether an error says that there is no room: `deviceFull` of the MIB.
-pub fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-}
-
 /// The number of a group by its name, or a number as it is.
 pub fn group_id(name: &str) -> std::result::Result<u32, String> {
     if let Ok(number) = name.parse() {

@@ -23,7 +23,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Listing, Locked, Spool,
-    commit::{CommitError, note_offer, offer},
+    commit::{note_offer, offer},
     release,
 };
 use crate::{
@@ -149,12 +149,12 @@ fn act(
     match action {
         Action::Wait | Action::Nothing => {}
         Action::Rename => {
-            offer(spool, ledger, &LastDocument::of(row), &tell(row), now).map_err(late)?;
+            offer(spool, ledger, &LastDocument::of(row), &tell(row), now)?;
             tracing::info!("offered {}, which an earlier run had written", row.name);
         }
-        Action::Offer => note_offer(spool, ledger, row.sequence, &tell(row), now).map_err(late)?,
+        Action::Offer => note_offer(spool, ledger, row.sequence, &tell(row), now)?,
         Action::OfferAndRetrieve => {
-            note_offer(spool, ledger, row.sequence, &tell(row), now).map_err(late)?;
+            note_offer(spool, ledger, row.sequence, &tell(row), now)?;
             ledger.retrieve(row.sequence, now)?;
         }
         Action::Obstructed => obstructed(spool, ledger, row, &partial, tell, now)?,
@@ -165,16 +165,11 @@ fn act(
         }
         Action::OfferAgain => {
             tracing::warn!("{} has come back to the spool; it is offered again", row.name);
-            note_offer(spool, ledger, row.sequence, &Tell::nobody(), now).map_err(late)?;
+            note_offer(spool, ledger, row.sequence, &Tell::nobody(), now)?;
         }
         Action::MoveAside => release::move_aside(spool, &row.name)?,
     }
     Ok(())
-}
-
-fn late(e: CommitError) -> Error {
-    let exit = if e.is_full() { Exit::CannotCreate } else { Exit::Io };
-    Error::new(exit, e.to_string()).next("The document is safe under its temporary name; the next run offers it.")
 }
 
 fn obstructed(
@@ -200,7 +195,7 @@ fn obstructed(
     spool
         .discard(partial)
         .map_err(|e| Error::file("remove", &spool.path(partial), &e))?;
-    note_offer(spool, ledger, row.sequence, &tell(row), now).map_err(late)
+    Ok(note_offer(spool, ledger, row.sequence, &tell(row), now)?)
 }
 
 fn same_file(spool: &Spool, a: &str, b: &str) -> io::Result<bool> {

@@ -1,0 +1,135 @@
+//! A file system that is really full: no document, no debris, a deviceFull trap, and the next capture goes on.
+
+mod support;
+
+use std::{process::Command, time::Duration};
+
+use support::{
+    binary::{BILLDROP, Place, Ran, ran},
+    snmptrapd::{COMMUNITY, Snmptrapd},
+};
+
+/// Runs a shell script in a mount namespace of its own, where it may mount a tmpfs. `$0` is billdrop.
+fn in_mount_namespace(place: &Place, script: &str) -> Ran {
+    let ran = ran(Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-euc", script, BILLDROP])
+        .current_dir(place.path()));
+    assert!(
+        !ran.stderr.contains("unshare failed") && !ran.stderr.contains("mount:"),
+        "this needs root, or user namespaces for every user: {ran:?}"
+    );
+    ran
+}
+
+fn place_with(manager: &Snmptrapd, spool: &str) -> Place {
+    let place = Place::new();
+    place.configure(&format!(
+        "[spool]\ndirectory = \"disk/spool\"\n{spool}\n[state]\ndirectory = \"STATE\"\n\
+         [[notify]]\naddress = \"127.0.0.1:{}\"\ncommunity = \"{COMMUNITY}\"\ninform = true\n",
+        manager.port
+    ));
+    place
+}
+
+fn set_state(place: &Place, state: &str) {
+    let file = place.path().join("billdrop.toml");
+    let text = std::fs::read_to_string(&file).unwrap().replace("STATE", state);
+    std::fs::write(file, text).unwrap();
+}
+
+/// Captures once on a disk with room, then on the full one, then again with room. Prints the statuses and what is there.
+const STORY: &str = "
+    mkdir disk; mount -t tmpfs -o $OPTIONS tmpfs disk
+    billdrop() { \"$0\" --config billdrop.toml \"$@\"; }
+    rm \"$(billdrop capture)\"
+    $FILL
+    set +e; billdrop capture; echo status $?; set -e
+    echo \"left: $(ls -A disk/spool | tr '\\n' ' ')\"
+    rm -f disk/fill*
+    billdrop show --format json \"$(billdrop capture)\"
+    echo; billdrop gaps
+";
+
+fn story(place: &Place, options: &str, fill: &str) -> Ran {
+    in_mount_namespace(place, &STORY.replace("$OPTIONS", options).replace("$FILL", fill))
+}
+
+fn assert_story(ran: &Ran, what: &str) {
+    assert!(
+        ran.stdout.contains("status 73") || ran.stdout.contains("status 74"),
+        "{what}: {ran:?}"
+    );
+    assert!(ran.stdout.contains("left: \n"), "{what}: debris: {ran:?}");
+    assert_eq!(ran.status, 0, "{what}: the next capture goes on: {ran:?}");
+    assert!(
+        ran.stdout.contains("\"sequenceNumber\":2"),
+        "{what}: no number is lost: {ran:?}"
+    );
+}
+
+const FILL_WITH_OCTETS: &str = "dd if=/dev/zero of=disk/fill bs=1k 2>/dev/null || :";
+
+#[test]
+fn a_full_spool_gives_no_document_and_a_device_full_trap() {
+    let manager = Snmptrapd::start();
+    let place = place_with(&manager, "min-free = \"0\"");
+    set_state(&place, "state");
+    let ran = story(&place, "size=64k", FILL_WITH_OCTETS);
+    assert_story(&ran, "spool full");
+    assert!(ran.stdout.contains("capture-failed"), "{ran:?}");
+    manager.wait_for("deviceFull(3)", Duration::from_secs(10));
+}
+
+#[test]
+fn a_full_state_directory_gives_no_document_and_a_device_full_trap_all_the_same() {
+    let manager = Snmptrapd::start();
+    let place = place_with(&manager, "min-free = \"0\"");
+    set_state(&place, "disk/state");
+    let ran = story(&place, "size=512k", FILL_WITH_OCTETS);
+    assert_story(&ran, "spool and ledger full");
+    manager.wait_for("deviceFull(3)", Duration::from_secs(10));
+}
+
+#[test]
+fn a_spool_without_inodes_gives_no_document_and_a_device_full_trap() {
+    let manager = Snmptrapd::start();
+    let place = place_with(&manager, "min-free = \"0\"");
+    set_state(&place, "state");
+    let fill = "for n in 1 2 3 4 5 6 7 8; do touch disk/fill$n || break; done 2>/dev/null";
+    let ran = story(&place, "size=64k,nr_inodes=6", fill);
+    assert_story(&ran, "no inodes");
+    manager.wait_for("deviceFull(3)", Duration::from_secs(10));
+}
+
+#[test]
+fn a_capture_that_would_leave_less_than_min_free_is_refused_before_it_starts() {
+    let manager = Snmptrapd::start();
+    let place = place_with(&manager, "min-free = \"512KiB\"");
+    set_state(&place, "state");
+    let ran = story(
+        &place,
+        "size=1m",
+        "dd if=/dev/zero of=disk/fill bs=1k count=700 2>/dev/null",
+    );
+    assert_story(&ran, "min-free");
+    assert!(ran.stdout.contains("status 73"), "{ran:?}");
+    assert!(ran.stderr.contains("512.0 KiB wanted"), "{ran:?}");
+    manager.wait_for("deviceFull(3)", Duration::from_secs(10));
+}
+
+#[test]
+fn a_read_only_spool_is_refused_and_told() {
+    let manager = Snmptrapd::start();
+    let place = place_with(&manager, "min-free = \"0\"");
+    set_state(&place, "state");
+    let ran = in_mount_namespace(
+        &place,
+        "mkdir disk; mount -t tmpfs tmpfs disk
+         rm \"$(\"$0\" --config billdrop.toml capture)\"
+         mount -o remount,ro disk
+         exec \"$0\" --config billdrop.toml capture",
+    );
+    assert_eq!(ran.status, 73, "{ran:?}");
+    assert!(ran.stderr.contains("Read-only file system"), "{ran:?}");
+    manager.wait_for("writeError(4)", Duration::from_secs(10));
+}
