@@ -1,4 +1,30 @@
 //! billdrop: captures usage from the equipment that has it and offers it as billing record documents.
+//!
+//! # The flow
+//!
+//! Data runs one way, and the modules stand in its order. A later module may use an earlier one, never the other way
+//! round.
+//!
+//! 1. [`config`] reads `billdrop.toml` and refuses what cannot work before anything is touched.
+//! 2. [`record`] is the vocabulary of all that follows: service definitions (the only place where fields are written
+//!    down) and typed values.
+//! 3. [`capture`] asks the sources for their usage. Each pushes its records one by one.
+//! 4. [`document`] encodes records as they come and makes an IPDRDoc of them; reads, verifies and shows documents.
+//! 5. [`ledger`] is the durable memory: which documents exist, what became of them, who is still to be told.
+//! 6. [`spool`] is the heart: it brings a document into the drop-box directory so that it is whole or absent, offers one
+//!    at a time, and repairs what a killed run has left.
+//! 7. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
+//!
+//! [`command`] wires these together, one file per subcommand; [`cli`] defines the command line, [`exit`] the exit statuses
+//! and the error that every command ends with.
+//!
+//! # One capture
+//!
+//! `command::capture` takes the lock. `command::turn` then opens the ledger (`spool::rebuild` if it is damaged), lets
+//! `spool::recover` finish what an earlier run left, and stops there if a document still waits for its pickup. Else it asks
+//! the sources (`command::gather`), and `spool::commit` takes the five steps from a temporary file to an offered
+//! document. Notifications leave last, from the outbox, so a document is never announced before it is there, and never
+//! forgotten because a manager was down.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -7,12 +33,14 @@ pub mod exit;
 
 pub mod config;
 
-pub mod capture;
 pub mod record;
+
+pub mod capture;
 
 pub mod document;
 
 pub mod ledger;
+
 pub mod spool;
 
 pub mod notify;
