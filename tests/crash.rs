@@ -7,7 +7,6 @@
 mod support;
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::UdpSocket,
     sync::{
@@ -18,39 +17,10 @@ use std::{
     time::Duration,
 };
 
-use support::binary::{Place, Ran, names};
-
-/// Calls that change files. Of `openat` only those that may make a file count.
-const CHANGING: &[&str] = &[
-    "openat",
-    "mkdir",
-    "mkdirat",
-    "write",
-    "writev",
-    "pwrite64",
-    "pwritev",
-    "ftruncate",
-    "fallocate",
-    "fsync",
-    "fdatasync",
-    "rename",
-    "renameat",
-    "renameat2",
-    "link",
-    "linkat",
-    "unlink",
-    "unlinkat",
-    "chmod",
-    "fchmod",
-    "fchmodat",
-    "chown",
-    "fchown",
-    "fchownat",
-    "symlink",
-    "symlinkat",
-    "copy_file_range",
-    "sendfile",
-];
+use support::{
+    binary::{Place, Ran, names},
+    faults::{Call, file_changing_calls, run_with_fault},
+};
 
 const FAULTS: &[&str] = &["signal=KILL", "error=EIO", "error=ENOSPC"];
 
@@ -83,7 +53,7 @@ const SCENARIOS: &[Scenario] = &[
         name: "a capture that finishes what a killed one has sealed",
         prepare: |place| {
             captured_and_retrieved(place);
-            killed_at(place, "renameat2", 1);
+            run_with_fault(place, &["capture"], &("renameat2".to_owned(), 1), "signal=KILL").expect(137);
             assert!(place.listing().iter().any(|name| name.ends_with(".partial")));
         },
         arguments: &["capture"],
@@ -101,26 +71,6 @@ fn captured_and_retrieved(place: &Place) {
     fs::remove_file(place.capture()).unwrap();
 }
 
-fn killed_at(place: &Place, call: &str, when: usize) {
-    let inject = format!("inject={call}:signal=KILL:when={when}");
-    place
-        .run_under(
-            &[
-                "strace",
-                "-f",
-                "-qq",
-                "-o",
-                "/dev/null",
-                "-e",
-                &format!("trace={call}"),
-                "-e",
-                &inject,
-            ],
-            &["capture"],
-        )
-        .expect(137);
-}
-
 /// A place whose notifications go to a socket of the test.
 fn place_with_manager() -> (Place, UdpSocket) {
     let place = Place::new();
@@ -133,48 +83,17 @@ fn place_with_manager() -> (Place, UdpSocket) {
     (place, manager)
 }
 
-/// The calls of the main thread, by name and how often, and for `openat` which of them may make a file.
-fn calls_of(scenario: &Scenario) -> Vec<(String, usize)> {
-    let (place, _manager) = place_with_manager();
-    (scenario.prepare)(&place);
-    let log = place.path().join("calls");
-    let trace = format!("trace={}", CHANGING.join(","));
-    let strace = ["strace", "-f", "-qq", "-o", log.to_str().unwrap(), "-e", &trace];
-    place.run_under(&strace, scenario.arguments);
-    let text = fs::read_to_string(log).unwrap();
-    let main = text.split_whitespace().next().expect("strace saw a call").to_owned();
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut calls = Vec::new();
-    for line in text.lines() {
-        let Some((process, call)) = line.split_once(' ') else {
-            continue;
-        };
-        let Some((name, rest)) = call.trim_start().split_once('(') else {
-            continue;
-        };
-        if process != main || !CHANGING.contains(&name) {
-            continue;
-        }
-        let count = seen.entry(name).or_default();
-        *count += 1;
-        // What goes to the terminal changes no file.
-        let to_standard = name == "write" && (rest.starts_with("1,") || rest.starts_with("2,"));
-        if (name != "openat" || rest.contains("O_CREAT")) && !to_standard {
-            calls.push((name.to_owned(), *count));
-        }
-    }
-    calls
-}
-
 #[test]
 fn killed_or_failed_at_every_file_changing_call_the_books_balance() {
     let mut cases = Vec::new();
     for scenario in SCENARIOS {
-        let calls = calls_of(scenario);
+        let (place, _manager) = place_with_manager();
+        (scenario.prepare)(&place);
+        let calls = file_changing_calls(&place, scenario.arguments);
         assert!(calls.len() > 10, "{}: strace saw only {calls:?}", scenario.name);
         println!("{}: {} file-changing calls", scenario.name, calls.len());
-        for (call, when) in calls {
-            cases.extend(FAULTS.iter().map(|fault| (scenario, call.clone(), when, *fault)));
+        for call in calls {
+            cases.extend(FAULTS.iter().map(|fault| (scenario, call.clone(), *fault)));
         }
     }
     let next = AtomicUsize::new(0);
@@ -182,9 +101,9 @@ fn killed_or_failed_at_every_file_changing_call_the_books_balance() {
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                while let Some((scenario, call, when, fault)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(reason) = endure(scenario, call, *when, fault) {
-                        let case = format!("{}: {call} number {when}, {fault}: {reason}", scenario.name);
+                while let Some((scenario, call, fault)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(reason) = endure(scenario, call, fault) {
+                        let case = format!("{}: {call:?}, {fault}: {reason}", scenario.name);
                         failures.lock().unwrap().push(case);
                     }
                 }
@@ -204,30 +123,11 @@ macro_rules! require {
     };
 }
 
-fn endure(scenario: &Scenario, call: &str, when: usize, fault: &str) -> Result<(), String> {
+fn endure(scenario: &Scenario, call: &Call, fault: &str) -> Result<(), String> {
     let (place, manager) = place_with_manager();
     (scenario.prepare)(&place);
     let already_sealed = documents(&place).len();
-    let log = place.path().join("injected");
-    let inject = format!("inject={call}:{fault}:when={when}");
-    let trace = format!("trace={call}");
-    let strace = [
-        "strace",
-        "-f",
-        "-qq",
-        "-o",
-        log.to_str().unwrap(),
-        "-e",
-        &trace,
-        "-e",
-        &inject,
-    ];
-    let struck = place.run_under(&strace, scenario.arguments);
-    let injected = fs::read_to_string(&log).unwrap();
-    require!(
-        injected.contains("INJECTED") || injected.contains("killed by SIGKILL"),
-        "the fault did not happen: {struck:?}"
-    );
+    let struck = run_with_fault(&place, scenario.arguments, call, fault);
     require!(struck.status != 101, "panicked: {struck:?}");
     require!(
         !fault.starts_with("error") || struck.status != 137,

@@ -3,8 +3,7 @@
 //! A test starts itself again under `unshare`. That needs root or unprivileged user namespaces; without either the test
 //! fails and says so.
 
-#[path = "support/namespace.rs"]
-mod namespace;
+mod support;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -18,7 +17,7 @@ use billdrop::config;
 use billdrop::record::{Discontinuity, INTERFACE_USAGE, Record, Value};
 use serde_json::Value as Json;
 
-use namespace::{ALIAS, Started, again, inside, ip, ip_json, output, three_pairs, traffic};
+use support::namespace::{ALIAS, Started, again, inside, ip, ip_json, output, three_pairs, traffic};
 
 #[test]
 fn every_counter_is_the_one_that_iproute2_reads() {

@@ -10,7 +10,9 @@ use tempfile::TempDir;
 
 /// A place where the binary runs: `DIR/spool`, `DIR/spool.state`, and `DIR/billdrop.toml` if a test writes it.
 pub struct Place {
-    pub directory: TempDir,
+    directory: PathBuf,
+    /// Removed with the place, if the place made it.
+    _made: Option<TempDir>,
 }
 
 /// What a run came to.
@@ -25,13 +27,23 @@ pub const BILLDROP: &str = env!("CARGO_BIN_EXE_billdrop");
 
 impl Place {
     pub fn new() -> Self {
+        let made = TempDir::with_prefix("billdrop-test-").expect("a temporary directory can be made");
         Place {
-            directory: TempDir::with_prefix("billdrop-test-").expect("a temporary directory can be made"),
+            directory: made.path().to_owned(),
+            _made: Some(made),
+        }
+    }
+
+    /// In a directory that is there already, and stays.
+    pub fn on(directory: &Path) -> Self {
+        Place {
+            directory: directory.to_owned(),
+            _made: None,
         }
     }
 
     pub fn path(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     pub fn spool(&self) -> PathBuf {

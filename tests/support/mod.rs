@@ -4,6 +4,8 @@
 #![allow(dead_code)] // each test binary uses a part
 
 pub mod binary;
+pub mod faults;
+pub mod namespace;
 pub mod snmptrapd;
 pub mod sshd;
 

@@ -1,0 +1,149 @@
+//! Promises 1 and 3 when the power fails: what was not synced is gone, and the books balance all the same.
+//!
+//! Spool and state lie on an ext4 file system of their own. A capture is killed at each of its file-changing calls in
+//! turn, the file system is shut down at once without writing anything back, and comes back with what its journal has.
+
+mod support;
+
+use std::{fs, path::Path, process::Command};
+
+use support::{
+    binary::{Place, ran},
+    faults::{Call, file_changing_calls, run_with_fault},
+    namespace::again,
+};
+
+const TEST: &str = "after_a_power_failure_at_any_call_the_books_balance";
+
+#[test]
+fn after_a_power_failure_at_any_call_the_books_balance() {
+    if !rustix::process::geteuid().is_root() {
+        println!("not run: only root may mount a file system from a loop device");
+        return;
+    }
+    // In a mount namespace of its own, so that nothing stays mounted whatever happens.
+    if std::env::var_os("BILLDROP_TEST_NAMESPACE").is_none() {
+        let mut unshare = Command::new("unshare");
+        unshare.arg("--mount");
+        return again(unshare, TEST, "mounted");
+    }
+    let disk = Disk::new();
+    disk.mount();
+    let calls = file_changing_calls(&prepared(&disk), &["capture"]);
+    assert!(calls.len() > 10, "strace saw only {calls:?}");
+    disk.unmount();
+    for call in &calls {
+        endure(&disk, Some(call));
+    }
+    endure(&disk, None);
+    println!("{} power failures survived", calls.len() + 1);
+}
+
+/// A capture is killed before this call (or ends), and the power fails.
+fn endure(disk: &Disk, call: Option<&Call>) {
+    disk.make_anew();
+    disk.mount();
+    let place = prepared(disk);
+    match call {
+        Some(call) => drop(run_with_fault(&place, &["capture"], call, "signal=KILL")),
+        None => drop(place.run(&["capture"]).expect(0)),
+    }
+    let visible = documents(&place);
+    disk.fail();
+    disk.mount();
+
+    let after = documents(&place);
+    assert!(after.len() <= 1, "{call:?}: {after:?}");
+    if call.is_none() {
+        assert_eq!(
+            after, visible,
+            "a document that was offered is there after a power failure"
+        );
+    }
+    // The next run goes on by itself, with the number that comes next, and every document is whole.
+    let mut sequence = 1;
+    for _ in 0..3 {
+        let next = place.run(&["capture"]);
+        assert!(matches!(next.status, 0 | 75), "{call:?}: {next:?}");
+        let offered = documents(&place);
+        assert_eq!(offered.len(), 1, "{call:?}: {next:?}");
+        let path = place.spool().join(&offered[0]);
+        place.run(&["verify", path.to_str().unwrap()]).expect(0);
+        let information = place.information(&path);
+        sequence += 1;
+        assert_eq!(information["sequenceNumber"], sequence, "{call:?}: {next:?}");
+        if sequence == 2 && !visible.is_empty() {
+            assert_eq!(
+                offered, visible,
+                "{call:?}: what somebody may have seen is that very document"
+            );
+        }
+        fs::remove_file(path).unwrap();
+    }
+    assert_eq!(place.run(&["gaps"]).expect(0).stdout, "", "{call:?}");
+    disk.unmount();
+}
+
+/// One document was captured, retrieved, and all of that is on the disk.
+fn prepared(disk: &Disk) -> Place {
+    let place = Place::on(&disk.mounted);
+    place.configure("[spool]\nmin-free = \"0\"\n[[source]]\ntype = \"linux\"\ninclude = [\"lo\"]\n");
+    fs::remove_file(place.capture()).unwrap();
+    shell("sync -f .", place.path());
+    place
+}
+
+fn documents(place: &Place) -> Vec<String> {
+    place
+        .listing()
+        .into_iter()
+        .filter(|name| !name.starts_with('.'))
+        .collect()
+}
+
+/// An ext4 file system in a file.
+struct Disk {
+    place: Place,
+    mounted: std::path::PathBuf,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let place = Place::new();
+        let mounted = place.path().join("mounted");
+        fs::create_dir(&mounted).unwrap();
+        let disk = Disk { place, mounted };
+        disk.shell("truncate -s 24M empty && mkfs.ext4 -q empty");
+        disk.make_anew();
+        disk
+    }
+
+    fn make_anew(&self) {
+        self.shell("cp --sparse=always empty image");
+    }
+
+    fn mount(&self) {
+        self.shell("mount -o loop image mounted");
+    }
+
+    fn unmount(&self) {
+        self.shell("umount mounted");
+    }
+
+    /// Nothing is written any more from now on, not even what the kernel still holds.
+    fn fail(&self) {
+        self.shell("xfs_io -x -c shutdown mounted && umount mounted");
+    }
+
+    fn shell(&self, script: &str) {
+        shell(script, self.place.path());
+    }
+}
+
+fn shell(script: &str, directory: &Path) {
+    let ran = ran(Command::new("sh").args(["-ec", script]).current_dir(directory));
+    assert_eq!(
+        ran.status, 0,
+        "{script}: {ran:?}\n  apt-get install --no-install-recommends e2fsprogs xfsprogs"
+    );
+}
