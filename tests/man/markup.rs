@@ -112,6 +112,10 @@ fn escape_line(line: &str) -> String {
 }
 
 fn spans(line: &str) -> String {
+    assert!(
+        line.matches('`').count().is_multiple_of(2),
+        "a span does not end: {line}"
+    );
     let mut out = String::new();
     for (index, piece) in line.split('`').enumerate() {
         match index % 2 {
