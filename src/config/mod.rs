@@ -18,7 +18,7 @@ pub use quantity::{Mode, Size, Span};
 pub use secret::Secret;
 
 /// The whole configuration. Later tables use nothing of earlier ones.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Config {
     pub recorder: Recorder,
@@ -33,7 +33,7 @@ pub struct Config {
 }
 
 /// `[recorder]`: who writes the documents.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Recorder {
     /// Default: the host's own name up to the first dot.
@@ -43,7 +43,7 @@ pub struct Recorder {
 }
 
 /// `[spool]`: the drop-box directory that the remote application sees.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Spool {
     pub directory: PathBuf,
@@ -82,7 +82,7 @@ impl Default for Spool {
 }
 
 /// `[state]`: where the ledger and the lock live.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct State {
     /// Default: the spool's path with `.state` appended. Never inside the spool.
@@ -90,7 +90,7 @@ pub struct State {
 }
 
 /// `[document]`: what a document looks like.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Document {
     pub profile: Profile,
@@ -119,7 +119,7 @@ pub enum Profile {
 }
 
 /// `[[source]]`: something that has usage. Without any, this host's own interfaces.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Source {
     /// Name in documents and messages, unique. Default: the type.
@@ -164,7 +164,7 @@ impl Source {
 }
 
 /// `[[notify]]`: an SNMP manager.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manager {
     /// `HOST` or `HOST:PORT`, `[IPv6]:PORT`; port 162 by default.
@@ -242,7 +242,7 @@ pub enum PrivacyProtocol {
 }
 
 /// `[snmp]`: what all notifications have in common.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Snmp {
     /// Engine of version 3, hexadecimal, 5 to 32 octets. Default: made once from the recorder's MAC, kept in the ledger.
