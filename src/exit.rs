@@ -79,6 +79,15 @@ impl Error {
         Error::new(exit_of(error), format!("cannot {doing} {}: {error}", path.display())).full_if(is_full(error))
     }
 
+    /// A file that is to be read is not there, or cannot be read.
+    pub fn reading(path: &Path, error: &io::Error) -> Self {
+        let exit = match error.kind() {
+            io::ErrorKind::PermissionDenied => Exit::Denied,
+            _ => Exit::Io,
+        };
+        Error::new(exit, format!("cannot read {}: {error}", path.display()))
+    }
+
     /// Notes that a full disk is the reason: managers are told `deviceFull`.
     #[must_use]
     pub fn full_if(mut self, disk_full: bool) -> Self {

@@ -296,7 +296,6 @@ fn a_document_that_somebody_edited_is_found_by_verify_and_said_by_status() {
     let ran = verify(&bare.replacen("<outErrors>0<", "<outErrors>9<", 1)).expect(65);
     assert!(ran.stderr.contains("in the ledger"), "{}", ran.stderr);
     verify(&text).expect(0);
-    assert_eq!(place.run(&["show", "nothing-here.xml"]).status, 73);
     assert_eq!(place.run(&["show", "."]).status, 65);
 }
 
@@ -314,4 +313,119 @@ fn the_empty_mount_point_of_a_missing_disk_does_not_count_as_a_pickup() {
     fs::remove_dir(place.spool()).unwrap();
     fs::rename(place.path().join("unmounted"), place.spool()).unwrap();
     place.run(&["capture"]).expect(75);
+}
+
+/// A lost state directory made the document in the spool a foreign file: a second one was offered beside it.
+#[test]
+fn a_lost_state_directory_leaves_the_offered_document_offered() {
+    let place = Place::new();
+    fs::remove_file(place.capture()).unwrap();
+    let second = place.capture();
+    fs::remove_dir_all(place.state()).unwrap();
+    let ran = place.run(&["capture"]).expect(75);
+    assert!(ran.stderr.contains("rebuilt"), "{}", ran.stderr);
+    assert_eq!(place.listing().len(), 1);
+    fs::remove_file(second).unwrap();
+    assert_eq!(place.information(&place.capture())["sequenceNumber"], 3);
+}
+
+/// With one state directory for two spools, the document in the first passed for retrieved.
+#[test]
+fn a_ledger_does_not_change_its_spool_while_a_document_waits_there() {
+    let place = Place::new();
+    place.configure("[state]\ndirectory = \"state\"\n");
+    let first = place.capture();
+    let other = |expected| {
+        let mut command = Command::new(BILLDROP);
+        command.args(["--config", "billdrop.toml", "--spool", "other", "capture"]);
+        ran(command.current_dir(place.path())).expect(expected)
+    };
+    let refused = other(78);
+    assert!(
+        refused.stderr.contains(first.file_name().unwrap().to_str().unwrap()),
+        "{}",
+        refused.stderr
+    );
+    place.run(&["capture"]).expect(75);
+    fs::remove_file(first).unwrap();
+    other(0);
+}
+
+/// Documents of profile cisco-samis have no information record, yet the ledger said that they told of gaps.
+#[test]
+fn a_document_without_information_record_tells_of_nothing() {
+    let place = Place::new();
+    let failing =
+        "[[source]]\ntype = \"linux\"\n[[source]]\ntype = \"linux\"\nname = \"gone\"\nnetwork-namespace = \"none\"\n";
+    place.configure(&format!("[document]\nprofile = \"cisco-samis\"\n{failing}"));
+    place.run(&["capture"]).expect(69);
+    place.run(&["capture"]).expect(75);
+    fs::remove_file(place.spool().join(&place.listing()[0])).unwrap();
+    place.run(&["capture"]).expect(69);
+    let gaps = place.run(&["gaps", "--skipped"]).expect(0).stdout;
+    assert_eq!(gaps.lines().count(), 3, "{gaps}");
+    assert!(!gaps.contains("told in"), "{gaps}");
+    assert_eq!(
+        place.status()["skipped_captures"],
+        0,
+        "counted since the last document all the same"
+    );
+}
+
+/// A released document that somebody copied back was shown as offered, and replaced the one that was kept.
+#[test]
+fn a_released_document_that_comes_back_is_moved_aside_beside_the_kept_one() {
+    let place = Place::new();
+    let first = place.capture();
+    let kept = place.run(&["release"]).expect(0).stdout;
+    fs::write(&first, "edited").unwrap();
+    assert_eq!(place.status()["blocked"], false);
+    assert_eq!(
+        place.status()["foreign_files"][0]["name"],
+        first.file_name().unwrap().to_str().unwrap()
+    );
+    place.capture();
+    place.run(&["verify", kept.trim_end()]).expect(0);
+    assert_eq!(names(&place.state().join("released")).len(), 2);
+}
+
+/// A file that is missing ended with the status of one that cannot be made.
+#[test]
+fn a_document_that_is_not_there_cannot_be_read() {
+    let place = Place::new();
+    for command in ["show", "verify"] {
+        let ran = place.run(&[command, "nothing-here.xml"]).expect(74);
+        assert!(ran.stderr.contains("nothing-here.xml"), "{}", ran.stderr);
+    }
+    let document = place.capture();
+    fs::write(place.path().join("bad.xml"), "rubbish").unwrap();
+    place
+        .run(&["verify", "bad.xml", "nothing-here.xml", document.to_str().unwrap()])
+        .expect(65);
+}
+
+/// Ledger and last-document were readable by everybody in a state directory that the operator had made.
+#[test]
+fn what_lies_in_the_state_directory_is_for_its_owner_alone() {
+    let place = Place::new();
+    fs::create_dir(place.state()).unwrap();
+    fs::set_permissions(place.state(), fs::Permissions::from_mode(0o755)).unwrap();
+    place.capture();
+    for name in names(&place.state()) {
+        let mode = fs::metadata(place.state().join(&name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+    }
+}
+
+#[test]
+fn a_capture_of_some_sources_says_so_in_the_document() {
+    let place = Place::new();
+    place.configure("[[source]]\ntype = \"linux\"\n[[source]]\ntype = \"linux\"\nname = \"two\"\n");
+    let ran = place.run(&["capture", "--source", "two"]).expect(0);
+    let information = place.information(&place.path().join(ran.stdout.trim_end()));
+    assert_eq!(information["sourceStatus"].as_array().unwrap().len(), 1);
+    assert!(
+        information["remark"].as_str().unwrap().contains("only two"),
+        "{information}"
+    );
 }

@@ -43,9 +43,10 @@ pub fn gather(
                 gathered
                     .baselines
                     .extend(captured.baseline.map(|b| (name.to_owned(), b)));
-                match captured.incomplete {
-                    Some(reason) => (SourceState::Incomplete, Some(reason)),
-                    None => (SourceState::Complete, captured.remark),
+                match (captured.incomplete, captured.remark) {
+                    (Some(reason), Some(remark)) => (SourceState::Incomplete, Some(format!("{reason}; {remark}"))),
+                    (Some(reason), None) => (SourceState::Incomplete, Some(reason)),
+                    (None, remark) => (SourceState::Complete, remark),
                 }
             }
             Err(SourceError::Sink(e)) => return Err(e),

@@ -26,6 +26,8 @@ use crate::{
 
 /// Runs the command of this command line.
 pub fn run(cli: &Cli) -> Result<()> {
+    // Ledger and lock are for this user alone; spool and documents get their modes from the configuration.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     match &cli.command {
         Command::Capture(args) => capture::run(cli, args),
         Command::Status(args) => status::run(cli, args),
@@ -55,6 +57,8 @@ pub fn start_log(cli: &Cli) {
     // Dependencies speak only at warning level: their details may hold what is secret.
     let filter = tracing_subscriber::filter::Targets::new()
         .with_target("billdrop", level)
+        // Speaks of every failure itself, which we do as well.
+        .with_target("async_snmp", LevelFilter::OFF)
         .with_default(level.min(LevelFilter::WARN));
     let log = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false);
     use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};

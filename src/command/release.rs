@@ -35,7 +35,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Release) -> Result<()> {
     };
     let now = Utc::now();
     let managers = setting.managers();
-    let mut ledger = spool::open_ledger(&spool, &managers, now, &locked)?;
+    let mut ledger = spool::open_ledger(&spool, &setting.hostname, &managers, now, &locked)?;
     let standing = spool::recover(&spool, &mut ledger, &|row: &Row| setting.tell_offer(row), now, &locked)?;
     let Some(waiting) = standing.waiting else {
         return Err(Error::new(

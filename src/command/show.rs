@@ -59,7 +59,7 @@ pub(super) fn open(file: &Path) -> Result<Box<dyn BufRead>> {
     if file == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
-    let opened = File::open(file).map_err(|e| Error::file("open", file, &e))?;
+    let opened = File::open(file).map_err(|e| Error::reading(file, &e))?;
     if opened.metadata().is_ok_and(|found| found.is_dir()) {
         return Err(Error::new(Exit::BadData, format!("{} is a directory", file.display())));
     }

@@ -31,6 +31,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Status) -> Result<()> {
 
 /// Prints anew whenever a document leaves, a capture ends, or ten seconds have passed.
 fn watch(setting: &Setting, spool: &Spool) -> Result<()> {
+    Status::read(setting, spool)?;
     let broken = |e: io::Error| Error::file("watch", &spool.directory, &e);
     let mut watch = Watch::new(spool).map_err(broken)?;
     loop {

@@ -41,7 +41,7 @@ impl<'a> Turn<'a> {
             sources,
             spool,
             locked,
-            ledger: spool::open_ledger(spool, &setting.managers(), now, locked)?,
+            ledger: spool::open_ledger(spool, &setting.hostname, &setting.managers(), now, locked)?,
             now,
         })
     }
@@ -67,8 +67,9 @@ impl<'a> Turn<'a> {
         let since = waiting.offered.unwrap_or(waiting.created);
         let limits = &self.setting.config.spool;
         let last = self.ledger.last_alarm(waiting.sequence)?;
-        let due = older(since, limits.alarm_after.0, self.now)
-            && last.is_none_or(|last| older(last, limits.alarm_repeat.0, self.now));
+        // Offered in the future: the clock was set back, and nobody knows how long it has been waiting.
+        let long = since > self.now || older(since, limits.alarm_after.0, self.now);
+        let due = long && last.is_none_or(|last| older(last, limits.alarm_repeat.0, self.now));
         if due {
             let event = Event::Blocked {
                 document: waiting.name.clone(),
@@ -165,7 +166,7 @@ impl<'a> Turn<'a> {
             covers_from: covered_to,
             covers_to: self.now,
             captures_skipped: self.ledger.skipped()?,
-            remark: remark(&self.ledger.untold_gaps()?, covered_to, self.now),
+            remark: self.remark(covered_to)?,
             sources: gathered.statuses,
         };
         let header = Header {
@@ -197,6 +198,27 @@ impl<'a> Turn<'a> {
             }
             Err(e) => Err(self.uncommitted(&draft.name, e)),
         }
+    }
+
+    /// What the document must say besides: gaps that no document tells of yet, a clock that went back, sources that
+    /// were left out on purpose.
+    fn remark(&self, covered_to: Option<DateTime<Utc>>) -> Result<Option<String>> {
+        let untold = self.ledger.untold_gaps()?;
+        let mut remarks: Vec<String> = untold
+            .iter()
+            .map(|gap| format!("{} {}: {}", shown(gap.at), gap.kind.token(), gap.reason))
+            .collect();
+        if let Some(before) = covered_to.filter(|before| *before > self.now) {
+            remarks.push(format!(
+                "the clock was set back: the document before covers up to {}",
+                shown(before)
+            ));
+        }
+        if self.sources.len() < self.setting.config.sources().len() {
+            let asked: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
+            remarks.push(format!("of the configured sources only {} was asked", asked.join(", ")));
+        }
+        Ok((!remarks.is_empty()).then(|| remarks.join("; ")))
     }
 
     fn collection(&self, status: CollectionStatus, name: &DocumentName) -> Event {
@@ -272,21 +294,6 @@ fn source_events(gaps: &[Gap]) -> impl Iterator<Item = Event> + '_ {
         reason: gap.reason.clone(),
         at: gap.at,
     })
-}
-
-/// What the document must say besides: gaps that no document tells of yet, and a clock that went back.
-fn remark(untold: &[Gap], covered_to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<String> {
-    let mut remarks: Vec<String> = untold
-        .iter()
-        .map(|gap| format!("{} {}: {}", shown(gap.at), gap.kind.token(), gap.reason))
-        .collect();
-    if let Some(before) = covered_to.filter(|before| *before > now) {
-        remarks.push(format!(
-            "the clock was set back: the document before covers up to {}",
-            shown(before)
-        ));
-    }
-    (!remarks.is_empty()).then(|| remarks.join("; "))
 }
 
 fn shown(time: DateTime<Utc>) -> String {

@@ -19,13 +19,16 @@ pub fn run(cli: &cli::Cli, args: &cli::Verify) -> Result<()> {
     let ledger = Setting::load(cli)
         .ok()
         .and_then(|setting| Ledger::open_existing(&setting.config.state_directory()).ok());
+    // A damaged document is worse news than one that could not be read.
     let mut worst = None;
     for file in &args.files {
         match check(file, ledger.as_ref()) {
             Ok(line) => print(|out| writeln!(out, "{}: {line}", name(file)))?,
             Err(e) => {
                 tracing::error!("{}", e.message());
-                worst = Some(e.exit());
+                if worst != Some(Exit::BadData) {
+                    worst = Some(e.exit());
+                }
             }
         }
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row as SqlRow, params};
 
 use super::Event;
-use super::{Gap, Ledger, Result, Tell, outbox, read_time, written};
+use super::{Gap, Identity, Ledger, Result, Tell, outbox, read_time, written};
 
 /// Where a document is in its life. `spool::recover` says what each state means together with the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,9 @@ pub struct Sealing<'a> {
     pub records: u64,
     pub octets: u64,
     pub sha256: String,
-    /// What its information record says to be missing.
+    /// Whether it has an information record, which tells of gaps and skipped captures.
+    pub tells: bool,
+    /// What was found missing in this capture.
     pub gaps: &'a [Gap],
     /// What each source wants to see at its next capture.
     pub baselines: &'a [(String, Vec<u8>)],
@@ -66,6 +68,9 @@ pub struct Releasing<'a> {
     /// Who is told.
     pub managers: &'a [String],
 }
+
+/// In place of a document's number: the next document came, but had no information record to tell it.
+pub(super) const NOT_TOLD: i64 = 0;
 
 const COLUMNS: &str = "sequence, doc_id, name, state, created, covers_from, covers_to, records, octets, sha256, \
                        offered, retrieved, released, released_by, release_reason";
@@ -91,10 +96,11 @@ impl Ledger {
                 ],
             )?;
             for gap in sealing.gaps {
-                gap.insert(db, Some(sealing.sequence))?;
+                gap.insert(db)?;
             }
-            db.execute("UPDATE gap SET told_in = ?1 WHERE told_in IS NULL", [sequence])?;
-            db.execute("UPDATE skip SET told_in = ?1 WHERE told_in IS NULL", [sequence])?;
+            let told_in = if sealing.tells { sequence } else { NOT_TOLD };
+            db.execute("UPDATE gap SET told_in = ?1 WHERE told_in IS NULL", [told_in])?;
+            db.execute("UPDATE skip SET told_in = ?1 WHERE told_in IS NULL", [told_in])?;
             for (source, content) in sealing.baselines {
                 db.execute(
                     "INSERT INTO baseline VALUES (?1, ?2, ?3) ON CONFLICT (source) \
@@ -123,7 +129,8 @@ impl Ledger {
     /// The document lies in the spool under its final name; the managers are to be told.
     ///
     /// `identity` is that of the spool directory with the file in it, see [`Ledger::spool_identity`].
-    pub fn offer(&mut self, sequence: u64, at: DateTime<Utc>, identity: (u64, i128), tell: &Tell) -> Result<()> {
+    pub fn offer(&mut self, sequence: u64, at: DateTime<Utc>, identity: &Identity, tell: &Tell) -> Result<()> {
+        let identity = serde_json::to_string(identity).expect("a text and two numbers are JSON");
         self.transact("offer a document", |db| {
             let changed = db.execute(
                 "UPDATE document SET state = 'offered', offered = coalesce(offered, ?2), retrieved = NULL \
@@ -133,7 +140,7 @@ impl Ledger {
             if changed == 0 {
                 return Ok(());
             }
-            super::put_meta(db, "spool-identity", &format!("{} {}", identity.0, identity.1))?;
+            super::put_meta(db, super::IDENTITY, &identity)?;
             outbox::insert(db, tell, at)
         })
     }
@@ -169,7 +176,7 @@ impl Ledger {
                  WHERE sequence = ?1 AND state IN ('offered', 'sealed')",
                 params![sequence as i64, written(at), who, reason],
             )?;
-            gap.insert(db, None)?;
+            gap.insert(db)?;
             outbox::insert(db, &Tell::new(managers, &[event]), at)
         })
     }
@@ -197,7 +204,7 @@ impl Ledger {
                     ],
                 )?;
             }
-            gap.insert(db, None)?;
+            gap.insert(db)?;
             outbox::insert(db, &Tell::new(managers, std::slice::from_ref(event)), gap.at)
         })
     }

@@ -1,9 +1,9 @@
 //! What is known to be missing, and captures that were skipped.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
-use super::{Ledger, Result, Tell, outbox, read_time, written};
+use super::{Ledger, Result, Tell, documents::NOT_TOLD, outbox, read_time, written};
 
 /// Something that is missing, or was treated in a way an auditor must know.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,7 +12,8 @@ pub struct Gap {
     pub kind: GapKind,
     pub source: Option<String>,
     pub reason: String,
-    /// Sequence number of the document whose information record tells of it; `None`: the next one will.
+    /// Sequence number of the document whose information record tells of it. `None`: the next one will, or the
+    /// documents have no such record (profile `cisco-samis`).
     pub told_in: Option<u64>,
 }
 
@@ -37,8 +38,6 @@ pub enum GapKind {
     CaptureFailed,
     /// An operator moved a document aside before it was retrieved.
     Released,
-    /// A document disappeared or was damaged.
-    DocumentLost,
     /// The ledger was lost and rebuilt.
     LedgerRebuilt,
 }
@@ -48,7 +47,6 @@ const KINDS: &[(GapKind, &str)] = &[
     (GapKind::SourceIncomplete, "source-incomplete"),
     (GapKind::CaptureFailed, "capture-failed"),
     (GapKind::Released, "released"),
-    (GapKind::DocumentLost, "document-lost"),
     (GapKind::LedgerRebuilt, "ledger-rebuilt"),
 ];
 
@@ -89,16 +87,11 @@ impl Gap {
         )
     }
 
-    pub(super) fn insert(&self, db: &Connection, told_in: Option<u64>) -> rusqlite::Result<()> {
+    /// As one that no document tells of yet.
+    pub(super) fn insert(&self, db: &Connection) -> rusqlite::Result<()> {
         db.execute(
-            "INSERT INTO gap (at, kind, source, reason, told_in) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                written(self.at),
-                self.kind.token(),
-                self.source,
-                self.reason,
-                told_in.map(|n| n as i64)
-            ],
+            "INSERT INTO gap (at, kind, source, reason) VALUES (?1, ?2, ?3, ?4)",
+            params![written(self.at), self.kind.token(), self.source, self.reason],
         )
         .map(drop)
     }
@@ -109,7 +102,7 @@ impl Ledger {
     pub fn note_gaps(&mut self, gaps: &[Gap], tell: &Tell, at: DateTime<Utc>) -> Result<()> {
         self.transact("note a gap", |db| {
             for gap in gaps {
-                gap.insert(db, None)?;
+                gap.insert(db)?;
             }
             outbox::insert(db, tell, at)
         })
@@ -134,7 +127,7 @@ impl Ledger {
                         kind: GapKind::from_token(&row.get::<_, String>(1)?),
                         source: row.get(2)?,
                         reason: row.get(3)?,
-                        told_in: row.get::<_, Option<i64>>(4)?.map(|n| n as u64),
+                        told_in: told_in(row, 4)?,
                     })
                 })?
                 .collect()
@@ -167,10 +160,15 @@ impl Ledger {
                     Ok(Skip {
                         at: read_time(&row.get::<_, String>(0)?)?,
                         blocked_by: row.get(1)?,
-                        told_in: row.get::<_, Option<i64>>(2)?.map(|n| n as u64),
+                        told_in: told_in(row, 2)?,
                     })
                 })?
                 .collect()
         })
     }
+}
+
+fn told_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    let number: Option<i64> = row.get(column)?;
+    Ok(number.filter(|n| *n != NOT_TOLD).map(|n| n as u64))
 }

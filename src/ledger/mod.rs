@@ -24,6 +24,7 @@ use std::{
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi, params};
+use serde::{Deserialize, Serialize};
 
 pub use documents::{Releasing, Row, Sealing, State};
 pub use event::{CollectionStatus, Event};
@@ -44,6 +45,18 @@ pub struct Ledger {
     db: Connection,
     directory: PathBuf,
 }
+
+/// Tells the spool directory from another one that is found in its place later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Absolute, without symbolic links. Where it is not UTF-8, as near as can be.
+    pub path: String,
+    pub inode: u64,
+    /// When a name in it was last made, changed or removed, in nanoseconds since 1970.
+    pub changed: i64,
+}
+
+const IDENTITY: &str = "spool-identity";
 
 /// Why the ledger could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -160,13 +173,10 @@ impl Ledger {
         self.run("keep a setting", |db| put_meta(db, key, value))
     }
 
-    /// Inode of the spool directory when the last document was offered, and the time of its last change then.
-    pub fn spool_identity(&self) -> Result<Option<(u64, i128)>> {
-        let kept = self.meta("spool-identity")?;
-        Ok(kept.and_then(|text| {
-            let (inode, changed) = text.split_once(' ')?;
-            Some((inode.parse().ok()?, changed.parse().ok()?))
-        }))
+    /// What the spool directory was when the last document was offered.
+    pub fn spool_identity(&self) -> Result<Option<Identity>> {
+        let kept = self.meta(IDENTITY)?;
+        Ok(kept.and_then(|json| serde_json::from_str(&json).ok()))
     }
 
     /// What a source wanted to see again at its next capture.

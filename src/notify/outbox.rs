@@ -112,7 +112,8 @@ fn drop_strangers(ledger: &mut Ledger, config: &Config, pending: &[Pending]) -> 
     Ok(strangers.len())
 }
 
-/// For each manager its notifications in order. One that is not due yet holds up those behind it.
+/// For each manager its notifications in order. One that is not due yet holds up those behind it; one from the future
+/// is due, because the clock was set back.
 fn queues(config: &Config, pending: Vec<Pending>, now: Option<DateTime<Utc>>) -> Vec<(Manager, Vec<Pending>)> {
     let mut queues: Vec<(Manager, Vec<Pending>)> = Vec::new();
     for manager in &config.managers {
@@ -123,7 +124,7 @@ fn queues(config: &Config, pending: Vec<Pending>, now: Option<DateTime<Utc>>) ->
             .collect();
         let due = queue
             .first()
-            .is_some_and(|first| now.is_none_or(|now| first.next_attempt <= now));
+            .is_some_and(|first| now.is_none_or(|now| first.next_attempt <= now || first.created > now));
         let again = queues.iter().any(|(known, _)| known.address == manager.address);
         if due && !again {
             queues.push((manager.clone(), queue));

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{DocumentName, Locked, Spool};
 use crate::{
+    config::Profile,
     document::{self, Body, Header, Written},
     exit::{Error, exit_of, is_full},
     ledger::{Gap, LastDocument, Ledger, LedgerError, Sealing, Tell},
@@ -92,6 +93,7 @@ pub fn commit(
         records: written.count,
         octets: written.octets,
         sha256: document::hex(&written.sha256),
+        tells: draft.header.profile == Profile::Full,
         gaps: draft.gaps,
         baselines: draft.baselines,
     };
@@ -146,7 +148,7 @@ pub(super) fn note_offer(
         source,
     })?;
     ledger
-        .offer(sequence, at, identity, tell)
+        .offer(sequence, at, &identity, tell)
         .map_err(CommitError::NotNoted)
 }
 

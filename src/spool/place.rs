@@ -13,6 +13,7 @@ use super::DocumentName;
 use crate::{
     config,
     exit::{Error, Exit, Result},
+    ledger::Identity,
 };
 
 /// The spool and the state directory, both checked.
@@ -138,12 +139,17 @@ impl Spool {
         fs2::available_space(&self.directory)
     }
 
-    /// Tells this directory from another one that is found under the same path later: inode, and time of the last change
-    /// of its names in nanoseconds.
-    pub fn identity(&self) -> io::Result<(u64, i128)> {
+    /// What tells this directory from another one.
+    pub fn identity(&self) -> io::Result<Identity> {
         let found = fs::symlink_metadata(&self.directory)?;
-        let changed = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
-        Ok((found.ino(), changed))
+        Ok(Identity {
+            path: fs::canonicalize(&self.directory)?.to_string_lossy().into_owned(),
+            inode: found.ino(),
+            changed: found
+                .mtime()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(found.mtime_nsec()),
+        })
     }
 
     /// What lies in the spool now, by name.

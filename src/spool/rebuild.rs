@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Entry, Locked, Spool};
+use super::{Entry, Listing, Locked, Spool};
 use crate::{
     document::{self, Limits, Verified},
     exit::{Error, Result},
@@ -21,9 +21,17 @@ use crate::{
 };
 
 /// Opens the ledger and checks it. A damaged one is set aside once; if the new one is damaged too, that is an error.
-pub fn open_ledger(spool: &Spool, managers: &[String], now: DateTime<Utc>, _locked: &Locked<'_>) -> Result<Ledger> {
+///
+/// `recorder` is the host name in the names of our documents.
+pub fn open_ledger(
+    spool: &Spool,
+    recorder: &str,
+    managers: &[String],
+    now: DateTime<Utc>,
+    _locked: &Locked<'_>,
+) -> Result<Ledger> {
     let damage = match Ledger::open(&spool.state).and_then(|ledger| ledger.check().map(|()| ledger)) {
-        Ok(ledger) if !was_lost(&ledger, &spool.state)? => return Ok(ledger),
+        Ok(ledger) if !was_lost(&ledger, spool, recorder)? => return Ok(ledger),
         Ok(ledger) => {
             return rebuild(ledger, spool, "it was missing", managers, now);
         }
@@ -41,9 +49,27 @@ pub fn open_ledger(spool: &Spool, managers: &[String], now: DateTime<Utc>, _lock
     )
 }
 
-/// A ledger without documents, beside a `last-document` that knows one: the ledger file was deleted.
-fn was_lost(ledger: &Ledger, state: &Path) -> Result<bool> {
-    Ok(ledger.last()?.is_none() && ledger.gaps()?.is_empty() && LastDocument::read(state)?.is_some())
+/// A ledger without anything in it, beside a `last-document` or a document of ours in the spool: the ledger file was
+/// deleted, or the whole state directory.
+fn was_lost(ledger: &Ledger, spool: &Spool, recorder: &str) -> Result<bool> {
+    if ledger.last()?.is_some() || !ledger.gaps()?.is_empty() {
+        return Ok(false);
+    }
+    if LastDocument::read(&spool.state)?.is_some() {
+        return Ok(true);
+    }
+    let listing = list(spool)?;
+    let mut ours = listing
+        .documents
+        .iter()
+        .filter(|entry| entry.document.hostname == recorder);
+    Ok(ours.any(|entry| row_of(spool, entry, Utc::now()).is_some()))
+}
+
+fn list(spool: &Spool) -> Result<Listing> {
+    spool
+        .list()
+        .map_err(|e| Error::file("read the spool", &spool.directory, &e))
 }
 
 /// Renames ledger and log; returns the new name.
@@ -66,10 +92,7 @@ fn set_aside(state: &Path, now: DateTime<Utc>) -> io::Result<String> {
 
 fn rebuild(mut ledger: Ledger, spool: &Spool, why: &str, managers: &[String], now: DateTime<Utc>) -> Result<Ledger> {
     let last = LastDocument::read(&spool.state)?;
-    let listing = spool
-        .list()
-        .map_err(|e| Error::file("read the spool", &spool.directory, &e))?;
-    let mut found: Vec<Row> = listing
+    let mut found: Vec<Row> = list(spool)?
         .documents
         .iter()
         .filter_map(|entry| row_of(spool, entry, now))

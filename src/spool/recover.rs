@@ -17,7 +17,7 @@
 //! Documents that the ledger does not know are somebody's copy or another recorder's: reported as foreign, they do not
 //! block.
 
-use std::{io, os::unix::fs::MetadataExt};
+use std::{io, os::unix::fs::MetadataExt, path::Path};
 
 use chrono::{DateTime, Utc};
 
@@ -100,6 +100,10 @@ pub fn survey(spool: &Spool, ledger: &Ledger) -> Result<Standing> {
     let mut standing = Standing::default();
     for entry in &listing.documents {
         match ledger.by_name(&entry.name)? {
+            Some(row) if row.state == State::Released => standing.foreign.push((
+                entry.name.clone(),
+                "was moved aside before; the next capture does it again".to_owned(),
+            )),
             Some(row) => {
                 if standing.waiting.is_none() {
                     standing.damaged = row.octets != entry.octets;
@@ -203,14 +207,30 @@ fn same_file(spool: &Spool, a: &str, b: &str) -> io::Result<bool> {
     Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
-/// An offered file is missing: deleted by the remote application, or is this only the empty mount point of a disk that
-/// is not there? A deletion changes the time of the directory, so another inode with an older time is another directory.
+/// An offered file is missing: deleted by the remote application, or is this another directory? The empty mount point
+/// of a disk that is not there has another inode, and an older time than the deletion would have left. And with
+/// another path configured the file may lie where it was.
 fn refuse_another_directory(spool: &Spool, ledger: &Ledger, row: &Row) -> Result<()> {
     let now = spool
         .identity()
         .map_err(|e| Error::file("look at", &spool.directory, &e))?;
-    match ledger.spool_identity()? {
-        Some((inode, changed)) if inode != now.0 && now.1 < changed => Err(Error::new(
+    let Some(then) = ledger.spool_identity()? else {
+        return Ok(());
+    };
+    let elsewhere = Path::new(&then.path).join(&row.name);
+    if then.path != now.path && elsewhere.symlink_metadata().is_ok() {
+        return Err(Error::new(
+            Exit::Configuration,
+            format!(
+                "document {} still waits in another spool: {}",
+                row.sequence,
+                elsewhere.display()
+            ),
+        )
+        .next("One ledger serves one spool. Give this spool a [state] directory of its own."));
+    }
+    if then.path == now.path && then.inode != now.inode && now.changed < then.changed {
+        return Err(Error::new(
             Exit::CannotCreate,
             format!(
                 "{} is not the directory in which {} was offered",
@@ -220,9 +240,9 @@ fn refuse_another_directory(spool: &Spool, ledger: &Ledger, row: &Row) -> Result
         )
         .next(
             "Is its disk mounted? If the directory was replaced on purpose, touch it, and the document counts as retrieved.",
-        )),
-        _ => Ok(()),
+        ));
     }
+    Ok(())
 }
 
 fn discard_unknown(spool: &Spool, listing: &Listing, rows: &[Row]) -> Result<()> {

@@ -13,6 +13,8 @@ use crate::{
     ledger::{Ledger, Releasing, Row},
 };
 
+const RELEASED: &str = "released";
+
 /// What became of a release.
 #[derive(Debug)]
 pub enum Released {
@@ -36,17 +38,22 @@ pub fn release(
     }
     ledger.release(row.sequence, releasing)?;
     move_aside(spool, &row.name)?;
-    Ok(Released::Aside(spool.state.join("released").join(&row.name)))
+    Ok(Released::Aside(spool.state.join(RELEASED).join(&row.name)))
 }
 
-/// Moves the file out of the spool. That it is gone already is fine.
+/// Moves the file out of the spool, never over another one. That it is gone already is fine.
 pub(super) fn move_aside(spool: &Spool, name: &str) -> Result<()> {
-    let directory = spool.state.join("released");
-    let (from, to) = (spool.path(name), directory.join(name));
-    let made = fs::DirBuilder::new().mode(0o700).create(&directory);
-    match made {
+    let directory = spool.state.join(RELEASED);
+    let from = spool.path(name);
+    match fs::DirBuilder::new().mode(0o700).create(&directory) {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(Error::file("make", &directory, &e)),
         _ => {}
+    }
+    let mut to = directory.join(name);
+    let mut copies = 0;
+    while to.symlink_metadata().is_ok() {
+        copies += 1;
+        to = directory.join(format!("{name}.{copies}"));
     }
     let moved = match fs::rename(&from, &to) {
         Err(e) if e.kind() == ErrorKind::CrossesDevices => copy_then_remove(&from, &to),
