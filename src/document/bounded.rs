@@ -81,7 +81,8 @@ impl<R: BufRead> Read for Bounded<R> {
 }
 
 impl Place {
-    fn pass(&mut self, octets: &[u8]) {
+    /// Moves behind these octets.
+    pub(super) fn pass(&mut self, octets: &[u8]) {
         let mut line = octets;
         if let Some(last) = octets.iter().rposition(|octet| *octet == b'\n') {
             self.line += octets[..=last].iter().filter(|octet| **octet == b'\n').count() as u64;

@@ -236,11 +236,14 @@ fn markup<R: BufRead>(tokens: &mut Tokens<R>) -> Result<Token, ReadError> {
         match tokens.next()? {
             Token::Text if tokens.text.chars().all(lexical::is_space) => {}
             Token::Text => {
-                let text = tokens.text.trim_matches(lexical::is_space);
-                return Err(tokens.error(format!(
-                    "an element is expected, not the text {:?}",
-                    lexical::clip(text)
-                )));
+                let text = tokens.text.trim_start_matches(lexical::is_space);
+                let mut place = tokens.place();
+                place.pass(&tokens.text.as_bytes()[..tokens.text.len() - text.len()]);
+                let text = lexical::clip(text.trim_end_matches(lexical::is_space));
+                return Err(ReadError::at(
+                    place,
+                    format!("an element is expected, not the text {text:?}"),
+                ));
             }
             token => return Ok(token),
         }

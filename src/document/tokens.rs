@@ -8,6 +8,7 @@ use std::io::BufRead;
 use quick_xml::XmlVersion;
 use quick_xml::errors::Error;
 use quick_xml::escape::resolve_xml_entity;
+use quick_xml::events::attributes::Attributes;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
 use quick_xml::name::{NamespaceResolver, PrefixDeclaration, ResolveResult};
 use quick_xml::reader::NsReader;
@@ -38,6 +39,7 @@ pub(super) struct Tokens<R> {
     /// What was read behind a text.
     waiting: Option<(Token, Place)>,
     begun: bool,
+    has_root: bool,
     depth: usize,
     place: Place,
     pub name: String,
@@ -58,6 +60,7 @@ impl<R: BufRead> Tokens<R> {
             event: Vec::new(),
             waiting: None,
             begun: false,
+            has_root: false,
             depth: 0,
             place: Place { line: 1, column: 1 },
             name: String::new(),
@@ -143,6 +146,9 @@ impl<R: BufRead> Tokens<R> {
                         self.limits.tag
                     )));
                 }
+                if self.depth == 0 && std::mem::replace(&mut self.has_root, true) {
+                    return Err(refused("something stands behind the document".to_owned()));
+                }
                 self.depth += 1;
                 if self.depth > self.limits.depth {
                     return Err(refused(format!(
@@ -218,7 +224,7 @@ impl<R: BufRead> Tokens<R> {
             }
             Event::Comment(comment) => only_xml_characters(&comment).map_err(refused).map(|()| None),
             Event::PI(instruction) => {
-                if instruction.target().is_empty() || instruction.target().eq_ignore_ascii_case("xml") {
+                if !is_name(instruction.target()) || instruction.target().eq_ignore_ascii_case("xml") {
                     return Err(refused("a processing instruction has no name of its own".to_owned()));
                 }
                 only_xml_characters(&instruction).map_err(refused).map(|()| None)
@@ -274,6 +280,12 @@ fn attributes(
             .map_err(|error| lexical::clip_to(&error.to_string(), 200))?;
         only_xml_characters(&value)?;
         let name = attribute.key;
+        if !name.into_inner().splitn(2, ':').all(is_name) {
+            return Err(format!(
+                "{:?} is no name of an attribute",
+                lexical::clip(name.into_inner())
+            ));
+        }
         if matches!(
             name.as_namespace_binding(),
             Some(PrefixDeclaration::Default | PrefixDeclaration::Named(_))
@@ -300,6 +312,18 @@ fn attributes(
     Ok(())
 }
 
+/// A name without a colon, as the production `NCName` of Namespaces in XML has it.
+fn is_name(name: &str) -> bool {
+    let begins = |c: char| {
+        matches!(c, 'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
+            | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
+            | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
+            | '\u{10000}'..='\u{EFFFF}')
+    };
+    let goes_on = |c| matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}');
+    name.starts_with(begins) && name.chars().all(|c| begins(c) || goes_on(c))
+}
+
 /// White space must stand between the end of a value and the next name; the parser does not insist.
 fn attributes_are_apart(raw: &str) -> bool {
     let mut rest = raw;
@@ -316,22 +340,39 @@ fn attributes_are_apart(raw: &str) -> bool {
     true
 }
 
+/// `version`, then perhaps `encoding`, then perhaps `standalone` (XML 1.0, section 2.8).
 fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
-    let version = declaration
-        .version()
-        .map_err(|error| lexical::clip_to(&error.to_string(), 200))?;
-    if version != "1.0" {
-        return Err(format!("XML {} is not known, only XML 1.0", lexical::clip(&version)));
+    const NAMES: [&str; 3] = ["version", "encoding", "standalone"];
+    let wrong = || "the XML declaration is not well-formed".to_owned();
+    let content: &str = declaration;
+    if !attributes_are_apart(content) {
+        return Err(wrong());
     }
-    match declaration.encoding() {
-        None => Ok(()),
-        Some(Ok(encoding)) if is(&encoding, "UTF-8") || is(&encoding, "US-ASCII") => Ok(()),
-        Some(Ok(encoding)) => Err(format!(
-            "the encoding {} is not known, only UTF-8",
-            lexical::clip(&encoding)
-        )),
-        Some(Err(error)) => Err(lexical::clip_to(&error.to_string(), 200)),
+    let mut expected = 0;
+    for attribute in Attributes::new(content, "xml".len()) {
+        let attribute = attribute.map_err(|_| wrong())?;
+        let name = attribute.key.into_inner();
+        let position = NAMES.iter().position(|known| *known == name).ok_or_else(wrong)?;
+        if position < expected || (expected == 0 && position > 0) {
+            return Err(wrong());
+        }
+        expected = position + 1;
+        let value = &*attribute.value;
+        let is_known = match position {
+            0 => value == "1.0",
+            1 => is(value, "UTF-8") || is(value, "US-ASCII"),
+            _ => matches!(value, "yes" | "no"),
+        };
+        if !is_known {
+            let value = lexical::clip(value);
+            return Err(match position {
+                0 => format!("XML {value} is not known, only XML 1.0"),
+                1 => format!("the encoding {value} is not known, only UTF-8"),
+                _ => wrong(),
+            });
+        }
     }
+    if expected == 0 { Err(wrong()) } else { Ok(()) }
 }
 
 fn only_xml_characters(text: &str) -> Result<(), String> {
