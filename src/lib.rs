@@ -16,7 +16,7 @@
 //! 7. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
 //!
 //! [`command`] wires these together, one file per subcommand; [`cli`] defines the command line, [`exit`] the exit statuses
-//! and the error that every command ends with.
+//! and the error that every command ends with, [`trust`] says whose files are believed.
 //!
 //! # One capture
 //!
@@ -30,6 +30,7 @@
 pub mod cli;
 pub mod command;
 pub mod exit;
+pub mod trust;
 
 pub mod config;
 

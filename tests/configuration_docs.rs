@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use billdrop::command::requirements::problems;
 use billdrop::config::{self, Config};
 
 /// Table and key: `("spool", "min-free")`.
@@ -154,7 +155,7 @@ fn with_every_default_written_out_the_configuration_is_that_without_any() {
 #[test]
 fn the_example_loads_as_it_is_shipped_and_with_everything_in_it() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/billdrop.toml");
-    let loaded = config::load(Some(&shipped), None).unwrap_or_else(|e| panic!("{e}"));
+    let loaded = config::load(Some(&shipped), None, problems).unwrap_or_else(|e| panic!("{e}"));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert!(loaded.config.spool.directory.is_absolute() && loaded.config.state_directory().is_absolute());
 
@@ -175,7 +176,7 @@ fn assert_loads(text: &str) {
     let file = directory.path().join("billdrop.toml");
     // The group of the examples need not exist here.
     fs::write(&file, text.replace("group = \"billing\"", "group = \"0\"")).unwrap();
-    let loaded = config::load(Some(&file), None).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let loaded = config::load(Some(&file), None, problems).unwrap_or_else(|e| panic!("{e}\n{text}"));
     assert!(loaded.warnings.is_empty(), "{:?}\n{text}", loaded.warnings);
 }
 

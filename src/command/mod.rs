@@ -8,6 +8,7 @@ mod gather;
 mod notify;
 mod preview;
 mod release;
+pub mod requirements;
 mod setting;
 mod show;
 mod status;

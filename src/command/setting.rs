@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
+use super::requirements::{self, LONGEST_DESTINATION};
 use crate::{
     cli::Cli,
-    config::{self, Config, LONGEST_DESTINATION},
+    config::{self, Config},
     exit::{Error, Exit, Result},
-    ledger::CollectionStatus,
-    ledger::{Event, Ledger, Row, Tell},
+    ledger::{CollectionStatus, Event, Ledger, Row, Tell},
     spool::{self, NamingRule},
 };
 
@@ -20,7 +20,7 @@ pub struct Setting {
 
 impl Setting {
     pub fn load(cli: &Cli) -> Result<Self> {
-        let loaded = config::load(cli.config.as_deref(), cli.spool.as_deref())?;
+        let loaded = config::load(cli.config.as_deref(), cli.spool.as_deref(), requirements::problems)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }

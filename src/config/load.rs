@@ -9,7 +9,7 @@ use std::{
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, check};
+use super::Config;
 use crate::exit::{Error, Exit, Result};
 
 /// Where the configuration is looked for when the command line names none. It may be missing.
@@ -17,6 +17,13 @@ pub const DEFAULT_FILE: &str = "/etc/billdrop/billdrop.toml";
 
 /// Longest configuration that is read, in octets.
 const LIMIT: u64 = 1 << 20;
+
+/// Something wrong with a value, and the key that has it: `spool.extension`, `notify[0].community`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub key: String,
+    pub message: String,
+}
 
 /// A configuration that has passed every check.
 #[derive(Debug)]
@@ -28,10 +35,11 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
-/// Reads and checks the configuration. Without `file` the default one is taken if it is there, else the defaults.
+/// Reads the configuration and has it checked by `problems`. Without `file` the default one is taken if it is there,
+/// else the defaults. `spool` replaces `[spool] directory`.
 ///
 /// Errors: [`Exit::Configuration`] with one line for each problem, `FILE:LINE: key: what is wrong`.
-pub fn load(file: Option<&Path>, spool: Option<&Path>) -> Result<Loaded> {
+pub fn load(file: Option<&Path>, spool: Option<&Path>, problems: impl Fn(&Config) -> Vec<Problem>) -> Result<Loaded> {
     let path = match file {
         Some(path) => Some(path.to_owned()),
         None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
@@ -49,7 +57,7 @@ pub fn load(file: Option<&Path>, spool: Option<&Path>) -> Result<Loaded> {
     if let Some(spool) = spool {
         config.spool.directory = spool.to_owned();
     }
-    let problems = check::problems(&config);
+    let problems = problems(&config);
     if !problems.is_empty() {
         let places = DeTable::parse(&text).ok();
         let lines: Vec<String> = problems

@@ -3,7 +3,6 @@
 //! Every key is optional; an unknown key is refused with its line and the nearest known key. The defaults written
 //! here are the only ones: the man page and the example configuration are checked against them.
 
-mod check;
 mod load;
 mod quantity;
 mod secret;
@@ -12,8 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-pub use check::LONGEST_DESTINATION;
-pub use load::{DEFAULT_FILE, Loaded, load};
+pub use load::{DEFAULT_FILE, Loaded, Problem, load};
 pub use quantity::{Mode, Size, Span};
 pub use secret::Secret;
 

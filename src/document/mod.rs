@@ -20,6 +20,7 @@ mod doc_id;
 mod encoder;
 pub mod json;
 mod lexical;
+mod limits;
 mod reader;
 mod show;
 pub mod table;
@@ -30,7 +31,8 @@ pub mod xsd;
 
 pub use body::{Body, Mark};
 pub use doc_id::{DocId, NotADocId};
-pub use reader::{End, Limits, ReadError, Reader};
+pub use limits::{Limits, ReadError};
+pub use reader::{End, Reader};
 pub use show::ShowError;
 pub use verify::{Finding, Verified, verify};
 pub use writer::{Header, Writer, Written, write};

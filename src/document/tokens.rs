@@ -14,7 +14,7 @@ use quick_xml::name::{NamespaceResolver, PrefixDeclaration, ResolveResult};
 use quick_xml::reader::NsReader;
 
 use super::bounded::{Bounded, Place};
-use super::reader::{Limits, ReadError};
+use super::limits::{Limits, ReadError};
 use super::{NAMESPACE, lexical};
 use crate::record::Text;
 

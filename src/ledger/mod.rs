@@ -255,7 +255,7 @@ fn refuse_what_is_not_ours(path: &Path) -> Result<()> {
             });
         }
         Ok(found) if !found.is_file() => "it is not a regular file",
-        Ok(found) if !crate::spool::is_ours(found.uid()) => "it belongs to another user",
+        Ok(found) if !crate::trust::is_ours(found.uid()) => "it belongs to another user",
         Ok(_) => return Ok(()),
     };
     Err(LedgerError::File {

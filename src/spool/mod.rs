@@ -37,7 +37,7 @@ mod wait;
 pub use commit::{CommitError, Draft, commit};
 pub use lock::{Lock, Locked};
 pub use name::{DocumentName, NamingRule, check_hostname, longest_name, next_stamp};
-pub use place::{Entry, Listing, Spool, group_id, is_ours};
+pub use place::{Entry, Listing, Spool, group_id};
 pub use rebuild::open_ledger;
 pub use recover::{Standing, recover, survey};
 pub use release::{Released, release};

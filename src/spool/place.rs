@@ -14,6 +14,7 @@ use crate::{
     config,
     exit::{Error, Exit, Result},
     ledger::Identity,
+    trust::is_ours,
 };
 
 /// The spool and the state directory, both checked.
@@ -198,11 +199,6 @@ impl Listing {
 
 fn is_our_file(found: &fs::Metadata) -> bool {
     found.is_file() && is_ours(found.uid())
-}
-
-/// Files of this user, and of root, who is trusted anyway.
-pub fn is_ours(uid: u32) -> bool {
-    uid == rustix::process::geteuid().as_raw() || uid == 0
 }
 
 /// The number of a group by its name, or a number as it is.

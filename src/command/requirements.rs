@@ -1,16 +1,12 @@
-//! What a configuration must fulfil beyond its types.
+//! What a configuration must fulfil beyond its types. Each part is asked whether it can work with its own keys.
 
 use std::collections::HashSet;
 
-use super::{Config, Manager};
-use crate::{capture, notify, spool};
-
-/// Something wrong with a value, and the key that has it: `spool.extension`, `notify[0].community`.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Problem {
-    pub key: String,
-    pub message: String,
-}
+use crate::{
+    capture,
+    config::{self, Config, Manager, Problem},
+    notify, spool,
+};
 
 /// Longest text of `ccmtrCollectionDestination`, in octets (CISCO-CABLE-METERING-MIB).
 pub const LONGEST_DESTINATION: usize = 80;
@@ -41,7 +37,7 @@ fn recorder(config: &Config, problem: &mut impl FnMut(&str, String)) {
         problem("recorder.hostname", reason);
     }
     if let Some(mac) = &config.recorder.mac
-        && super::parse_mac(mac).is_none()
+        && config::parse_mac(mac).is_none()
     {
         problem(
             "recorder.mac",
