@@ -20,6 +20,7 @@ use std::{
 use support::{
     binary::{Place, Ran, names},
     faults::{Call, file_changing_calls, run_with_fault},
+    say,
 };
 
 const FAULTS: &[&str] = &["signal=KILL", "error=EIO", "error=ENOSPC"];
@@ -91,7 +92,7 @@ fn killed_or_failed_at_every_file_changing_call_the_books_balance() {
         (scenario.prepare)(&place);
         let calls = file_changing_calls(&place, scenario.arguments);
         assert!(calls.len() > 10, "{}: strace saw only {calls:?}", scenario.name);
-        println!("{}: {} file-changing calls", scenario.name, calls.len());
+        say(&format!("{}: {} file-changing calls", scenario.name, calls.len()));
         for call in calls {
             cases.extend(FAULTS.iter().map(|fault| (scenario, call.clone(), *fault)));
         }
@@ -111,7 +112,7 @@ fn killed_or_failed_at_every_file_changing_call_the_books_balance() {
         }
     });
     let failures = failures.into_inner().unwrap();
-    println!("{} cases run, {} failed", cases.len(), failures.len());
+    say(&format!("{} cases run, {} failed", cases.len(), failures.len()));
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 

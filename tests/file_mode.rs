@@ -13,7 +13,7 @@ use std::{
 use billdrop::spool::DocumentName;
 use support::{
     binary::{Place, Ran, names, ran},
-    poll,
+    poll, say,
 };
 
 #[test]
@@ -181,7 +181,7 @@ fn a_waiting_capture_is_woken_by_the_deletion_itself() {
     assert_eq!(place.listing().len(), 1);
     // Not a measure of speed: a program that looks only now and then would need seconds.
     assert!(took < Duration::from_secs(5), "woken after {took:?}");
-    println!("woken, captured and offered {took:?} after the deletion");
+    say(&format!("woken, captured and offered {took:?} after the deletion"));
     let information = place.information(&place.path().join(path.trim_end()));
     assert_eq!(information["capturesSkipped"], 0, "waiting is not skipping");
 }

@@ -11,6 +11,7 @@ use support::{
     binary::{Place, ran},
     faults::{Call, file_changing_calls, run_with_fault},
     namespace::again,
+    say,
 };
 
 const TEST: &str = "after_a_power_failure_at_any_call_the_books_balance";
@@ -18,14 +19,16 @@ const TEST: &str = "after_a_power_failure_at_any_call_the_books_balance";
 #[test]
 fn after_a_power_failure_at_any_call_the_books_balance() {
     if !rustix::process::geteuid().is_root() {
-        println!("not run: only root may mount a file system from a loop device");
+        say("not run: only root may mount a file system from a loop device");
         return;
     }
     // In a mount namespace of its own, so that nothing stays mounted whatever happens.
     if std::env::var_os("BILLDROP_TEST_NAMESPACE").is_none() {
         let mut unshare = Command::new("unshare");
         unshare.arg("--mount");
-        return again(unshare, TEST, "mounted");
+        let said = again(unshare, TEST, "mounted");
+        let survived = said.lines().find(|line| line.ends_with("survived"));
+        return say(survived.expect("it says how many it has survived"));
     }
     let disk = Disk::new();
     disk.mount();
@@ -36,7 +39,7 @@ fn after_a_power_failure_at_any_call_the_books_balance() {
         endure(&disk, Some(call));
     }
     endure(&disk, None);
-    println!("{} power failures survived", calls.len() + 1);
+    say(&format!("{} power failures survived", calls.len() + 1));
 }
 
 /// A capture is killed before this call (or ends), and the power fails.

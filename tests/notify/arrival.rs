@@ -10,7 +10,10 @@ use chrono::{TimeZone, Utc};
 
 use super::{
     SOON, manager, passwords, sender,
-    support::snmptrapd::{SENDER_ENGINE, Snmptrapd, mib_directories},
+    support::{
+        say,
+        snmptrapd::{SENDER_ENGINE, Snmptrapd, mib_directories},
+    },
     test_event, v2c, v3,
 };
 
@@ -253,7 +256,7 @@ fn a_name_and_ipv6_lead_to_the_manager_too() {
     sender().send(&by_name, &test_event("by-name")).unwrap();
     receiver.wait_for("by-name", SOON);
     if !receiver.ipv6 {
-        println!("this host has no IPv6 loopback address (::1 cannot be bound): not tried over IPv6");
+        say("this host has no IPv6 loopback address (::1 cannot be bound): not tried over IPv6");
         return;
     }
     for (inform, mark) in [(false, "v6-trap"), (true, "v6-inform")] {

@@ -30,6 +30,12 @@ pub fn free_port() -> u16 {
     panic!("no free port between 20000 and 31999");
 }
 
+/// Says something that must be seen although the test passes: the test runner keeps `println!` of those to itself.
+pub fn say(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
 /// Asks again every 10 ms until there is an answer; `None` when `limit` is over.
 pub fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;

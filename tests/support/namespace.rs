@@ -24,8 +24,8 @@ pub fn inside(more: &[&str], test: &str, body: impl FnOnce(&str)) {
     again(unshare, test, "made");
 }
 
-/// Starts this program again under another, for one test.
-pub fn again(mut under: Command, test: &str, stage: &str) {
+/// Starts this program again under another, for one test. Returns what it said.
+pub fn again(mut under: Command, test: &str, stage: &str) -> String {
     let output = under
         .arg(std::env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
@@ -41,6 +41,7 @@ pub fn again(mut under: Command, test: &str, stage: &str) {
          kernel.apparmor_restrict_unprivileged_userns).\n{said}",
         output.status
     );
+    said
 }
 
 /// lo, and three pairs: the first is up and has an alias, the second is up on one side only, the third is down. Nothing
