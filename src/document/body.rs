@@ -5,11 +5,10 @@
 //! which the system removes whatever happens.
 
 use std::{
+    fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
-
-use tempfile::SpooledTempFile;
 
 use super::encoder::Encoder;
 use super::writer::FLUSH;
@@ -22,9 +21,11 @@ const IN_MEMORY: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Body {
     encoder: Encoder,
+    directory: PathBuf,
     /// Not yet in `file`.
     buffer: Vec<u8>,
-    file: SpooledTempFile,
+    /// Made when it is needed.
+    file: Option<File>,
     /// Octets of `file` that count. Behind them may lie what a failed write has left.
     stored: u64,
     count: u64,
@@ -42,8 +43,9 @@ impl Body {
     pub fn new(directory: &Path) -> Body {
         Body {
             encoder: Encoder::default(),
+            directory: directory.to_owned(),
             buffer: Vec::new(),
-            file: tempfile::spooled_tempfile_in(IN_MEMORY, directory),
+            file: None,
             stored: 0,
             count: 0,
         }
@@ -72,7 +74,7 @@ impl Body {
             None => {
                 self.buffer.clear();
                 self.stored = mark.octets;
-                self.file.set_len(self.stored)
+                self.file.as_ref().map_or(Ok(()), |file| file.set_len(mark.octets))
             }
         }
     }
@@ -89,26 +91,36 @@ impl Body {
 
     /// Hands all octets on, in order, in pieces.
     pub(super) fn copy_to(&mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        if self.stored > 0 {
-            self.file.seek(SeekFrom::Start(0))?;
+        if let Some(file) = &mut self.file {
+            file.seek(SeekFrom::Start(0))?;
             let mut piece = vec![0; FLUSH];
             let mut left = self.stored;
             while left > 0 {
                 let octets = left.min(FLUSH as u64) as usize;
-                self.file.read_exact(&mut piece[..octets])?;
+                file.read_exact(&mut piece[..octets])?;
                 take(&piece[..octets])?;
                 left -= octets as u64;
             }
         }
-        take(&self.buffer)
+        self.buffer.chunks(FLUSH).try_for_each(take)
+    }
+
+    /// Octets that may wait in `buffer`: once there is a file, memory is no longer used for more than one write.
+    fn limit(&self) -> usize {
+        if self.file.is_none() { IN_MEMORY } else { FLUSH }
     }
 
     fn store(&mut self) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(tempfile::tempfile_in(&self.directory)?),
+        };
         // A write that failed half-way has moved the position; what counts ends at `stored`.
-        self.file.seek(SeekFrom::Start(self.stored))?;
-        self.file.write_all(&self.buffer)?;
+        file.seek(SeekFrom::Start(self.stored))?;
+        file.write_all(&self.buffer)?;
         self.stored += self.buffer.len() as u64;
         self.buffer.clear();
+        self.buffer.shrink_to(2 * FLUSH);
         Ok(())
     }
 }
@@ -120,7 +132,7 @@ impl RecordSink for Body {
     fn push(&mut self, record: &Record) -> io::Result<()> {
         let before = self.buffer.len();
         self.encoder.append(&mut self.buffer, record)?;
-        if self.buffer.len() >= FLUSH
+        if self.buffer.len() >= self.limit()
             && let Err(error) = self.store()
         {
             self.buffer.truncate(before);

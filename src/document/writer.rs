@@ -167,13 +167,8 @@ impl<W: Write> Writer<W> {
     }
 
     fn records_of(&mut self, body: &mut Body) -> io::Result<()> {
-        body.copy_to(|piece| {
-            self.buffer.extend_from_slice(piece);
-            if self.buffer.len() >= FLUSH {
-                self.flush()?;
-            }
-            Ok(())
-        })?;
+        self.flush()?;
+        body.copy_to(|piece| self.out.write_all(piece))?;
         self.count += body.count();
         Ok(())
     }
