@@ -4,9 +4,10 @@ mod support;
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use support::binary::{BILLDROP, Place, names, ran};
@@ -111,6 +112,37 @@ fn a_secret_in_a_file_that_everybody_can_read_is_warned_about_and_never_shown() 
     assert!(!quiet.stderr.contains("everybody can read it"), "{}", quiet.stderr);
     let everything = format!("{ran:?}{quiet:?}{}", place.status());
     assert!(!everything.contains("c4n4ry"), "{everything}");
+}
+
+#[test]
+fn a_program_that_crashes_leaves_no_core_with_secrets_in_it() {
+    use std::os::unix::process::ExitStatusExt;
+    let place = Place::new();
+    place.capture();
+    let mut waiting = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -c unlimited; exec \"$0\" \"$@\"",
+            BILLDROP,
+            "--spool",
+            "spool",
+            "-v",
+            "capture",
+            "--wait",
+        ])
+        .current_dir(place.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    BufReader::new(waiting.stderr.take().unwrap())
+        .read_line(&mut said)
+        .unwrap();
+    assert!(said.contains("waiting"), "{said}");
+    let pid = rustix::process::Pid::from_child(&waiting);
+    rustix::process::kill_process(pid, rustix::process::Signal::QUIT).unwrap();
+    let status = waiting.wait().unwrap();
+    assert_eq!((status.signal(), status.core_dumped()), (Some(3), false));
 }
 
 #[test]

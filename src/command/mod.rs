@@ -27,6 +27,8 @@ use crate::{
 
 /// Runs the command of this command line.
 pub fn run(cli: &Cli) -> Result<()> {
+    // A core dump would have the communities and passwords in it. Where the kernel does not let us, it stays as it is.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     // Ledger and lock are for this user alone; spool and documents get their modes from the configuration.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     match &cli.command {
