@@ -278,3 +278,22 @@ fn a_document_that_comes_back_blocks_again() {
     fs::remove_file(&first).unwrap();
     assert_eq!(place.information(&place.capture())["sequenceNumber"], 3);
 }
+
+/// When nobody read standard error any more, the log library panicked, and the capture died of its own message.
+#[test]
+fn a_closed_standard_error_stops_no_capture() {
+    let place = Place::new();
+    let mut command = place.command(&["-vv", "capture"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran: Ran = command
+        .stderr(writer)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap()
+        .into();
+    ran.expect(0);
+    assert_eq!(place.listing().len(), 1);
+}

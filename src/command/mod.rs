@@ -63,7 +63,10 @@ pub fn start_log(cli: &Cli) {
         // Speaks of every failure itself, which we do as well.
         .with_target("async_snmp", LevelFilter::OFF)
         .with_default(level.min(LevelFilter::WARN));
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_target(false)
+        .log_internal_errors(false);
     use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
     match cli.log_format {
         LogFormat::Json => log
