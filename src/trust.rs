@@ -1,6 +1,21 @@
 //! Whose files are trusted.
+//!
+//! Only the user who owns the state directory changes anything ([`crate::spool::Spool::prepare`] sees to it). Root may
+//! look at it all the same: `sudo billdrop status` shows what that user would see.
 
-/// Files of this user, and of root, who is trusted anyway.
-pub fn is_ours(uid: u32) -> bool {
-    uid == rustix::process::geteuid().as_raw() || uid == 0
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+/// The user whose files are ours: the owner of the state directory, or this one where there is none yet.
+pub fn owner(state: &Path) -> u32 {
+    fs::symlink_metadata(state).map_or_else(|_| effective(), |found| found.uid())
+}
+
+/// Files of that user, and of root, who is trusted anyway.
+pub fn is_ours(uid: u32, owner: u32) -> bool {
+    uid == owner || uid == 0
+}
+
+/// The user who runs the program.
+pub fn effective() -> u32 {
+    rustix::process::geteuid().as_raw()
 }

@@ -297,3 +297,39 @@ fn a_closed_standard_error_stops_no_capture() {
     ran.expect(0);
     assert_eq!(place.listing().len(), 1);
 }
+
+/// Root was refused the status of a service user's spool, as if that user were a stranger.
+#[test]
+fn root_may_look_at_what_a_service_user_captures_but_changes_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        return say("not run: only root can be two users");
+    }
+    const NOBODY: &str = "--reuid=65534";
+    let place = Place::new();
+    std::os::unix::fs::chown(place.path(), Some(65534), Some(65534)).unwrap();
+    // The build directory may be out of that user's reach.
+    let binary = place.path().join("billdrop");
+    fs::copy(support::binary::BILLDROP, &binary).unwrap();
+    let as_service = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args([NOBODY, "--regid=65534", "--clear-groups"]).arg(&binary);
+        ran(command
+            .args(["--spool", "spool"])
+            .args(arguments)
+            .current_dir(place.path()))
+    };
+    let offered = as_service(&["capture"]).expect(0);
+    assert_eq!(place.status()["blocked"], true);
+    place.run(&["show"]).expect(0);
+    place.run(&["verify", offered.stdout.trim_end()]).expect(0);
+    let refused = place.run(&["capture"]).expect(77);
+    assert!(
+        refused.stderr.contains("Run billdrop as that user"),
+        "{}",
+        refused.stderr
+    );
+    place.run(&["release"]).expect(77);
+    as_service(&["capture"]).expect(75);
+    fs::remove_file(place.path().join(offered.stdout.trim_end())).unwrap();
+    as_service(&["capture"]).expect(0);
+}

@@ -32,7 +32,10 @@ pub use gaps::{Gap, GapKind, Skip};
 pub use last::LastDocument;
 pub use outbox::{Pending, Tell, retry_after};
 
-use crate::exit::{Error, Exit, exit_of, is_full};
+use crate::{
+    exit::{Error, Exit, exit_of, is_full},
+    trust,
+};
 
 /// File name of the ledger in the state directory.
 pub const FILE: &str = "ledger.sqlite";
@@ -245,6 +248,7 @@ fn put_meta(db: &Connection, key: &str, value: &str) -> rusqlite::Result<()> {
 /// A symbolic link or another user's file in place of the ledger would make us write where somebody else wants.
 fn refuse_what_is_not_ours(path: &Path) -> Result<()> {
     use std::os::unix::fs::MetadataExt;
+    let owner = trust::owner(path.parent().unwrap_or(path));
     let reason = match fs::symlink_metadata(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
         Err(source) => {
@@ -255,7 +259,7 @@ fn refuse_what_is_not_ours(path: &Path) -> Result<()> {
             });
         }
         Ok(found) if !found.is_file() => "it is not a regular file",
-        Ok(found) if !crate::trust::is_ours(found.uid()) => "it belongs to another user",
+        Ok(found) if !trust::is_ours(found.uid(), owner) => "it belongs to another user",
         Ok(_) => return Ok(()),
     };
     Err(LedgerError::File {

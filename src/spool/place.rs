@@ -14,7 +14,7 @@ use crate::{
     config,
     exit::{Error, Exit, Result},
     ledger::Identity,
-    trust::is_ours,
+    trust,
 };
 
 /// The spool and the state directory, both checked.
@@ -22,6 +22,7 @@ use crate::{
 pub struct Spool {
     pub directory: PathBuf,
     pub state: PathBuf,
+    owner: u32,
     mode: u32,
     group: Option<u32>,
 }
@@ -85,6 +86,7 @@ impl Spool {
         };
         Ok(Spool {
             directory: config.spool.directory.clone(),
+            owner: trust::owner(&config.state_directory()),
             state: config.state_directory(),
             mode: config.spool.mode.0,
             group,
@@ -164,7 +166,7 @@ impl Spool {
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),
             };
-            listing.sort_in(&name.to_string_lossy(), name.to_str().is_some(), &found);
+            listing.sort_in(&name.to_string_lossy(), name.to_str().is_some(), &found, self.owner);
         }
         listing.documents.sort_by(|a, b| a.name.cmp(&b.name));
         listing.foreign.sort();
@@ -173,13 +175,14 @@ impl Spool {
 }
 
 impl Listing {
-    fn sort_in(&mut self, name: &str, readable: bool, found: &fs::Metadata) {
-        if let (Some(document), true) = (DocumentName::of_partial(name), is_our_file(found)) {
+    fn sort_in(&mut self, name: &str, readable: bool, found: &fs::Metadata, owner: u32) {
+        let is_ours = found.is_file() && trust::is_ours(found.uid(), owner);
+        if let (Some(document), true) = (DocumentName::of_partial(name), is_ours) {
             self.partials.push((name.to_owned(), document));
             return;
         }
         let reason = match DocumentName::parse(name).filter(|_| readable) {
-            Some(document) if is_our_file(found) => {
+            Some(document) if is_ours => {
                 self.documents.push(Entry {
                     name: name.to_owned(),
                     octets: found.len(),
@@ -195,10 +198,6 @@ impl Listing {
             self.foreign.push((name.to_owned(), reason));
         }
     }
-}
-
-fn is_our_file(found: &fs::Metadata) -> bool {
-    found.is_file() && is_ours(found.uid())
 }
 
 /// The number of a group by its name, or a number as it is.
@@ -257,7 +256,7 @@ fn check_directory(path: &Path, role: &str) -> Result<()> {
             format!("Name another [{role}] directory, or move the file away."),
         );
     }
-    if !is_ours(found.uid()) {
+    if !trust::is_ours(found.uid(), trust::effective()) {
         return refuse(
             Exit::Denied,
             format!(
