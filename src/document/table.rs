@@ -1,8 +1,9 @@
 //! A document as tables, for people.
 //!
 //! First what the document is, a name and a value a line. Then a table for each run of records of one type, at most
-//! [`BLOCK`] rows each, so that memory stays the same for every document. Columns that are empty in every row are
-//! left out, long values are clipped; JSON and CSV have everything.
+//! [`BLOCK`] rows each, so that memory stays the same for every document. A column that is empty in every row is left
+//! out, one that has the same value in every row stands above the table, long values of records are clipped; JSON and
+//! CSV have everything.
 
 use std::io::{BufRead, Write};
 
@@ -72,7 +73,8 @@ fn information(out: &mut impl Write, record: &Record) -> Result<(), ShowError> {
                     .collect()
             });
             writeln!(out)?;
-            grid(out, &names, &is_number, rows.collect())?;
+            let rows = safe_rows(rows.collect(), safe);
+            grid(out, &names, &is_number, &rows, &filled_columns(&rows))?;
         }
     }
     Ok(())
@@ -98,23 +100,55 @@ fn table(out: &mut impl Write, records: &[Record]) -> Result<(), ShowError> {
             values.map(|(field, value)| cell(field, value)).collect()
         })
         .collect();
+    let rows = safe_rows(rows, |value| clip_to_width(&safe(value), WIDEST));
+    let (constant, columns): (Vec<usize>, Vec<usize>) = filled_columns(&rows)
+        .into_iter()
+        .partition(|column| is_constant(&rows, *column));
     writeln!(out, "\n{}", definition.name)?;
-    grid(out, &names, &is_number, rows)
+    if !constant.is_empty() {
+        let same: Vec<String> = constant
+            .iter()
+            .map(|column| format!("{} {}", names[*column], rows[0][*column]))
+            .collect();
+        writeln!(out, "in every row: {}", same.join(", "))?;
+    }
+    grid(out, &names, &is_number, &rows, &columns)
 }
 
-/// Rows below their names, each column as wide as its widest value.
-fn grid(out: &mut impl Write, names: &[&str], is_number: &[bool], rows: Vec<Vec<String>>) -> Result<(), ShowError> {
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| row.iter().map(|value| clipped(&safe(value))).collect())
+fn safe_rows(rows: Vec<Vec<String>>, safe: impl Fn(&str) -> String) -> Vec<Vec<String>> {
+    rows.into_iter()
+        .map(|row| row.iter().map(|value| safe(value)).collect())
+        .collect()
+}
+
+/// Columns that have a value in any row.
+fn filled_columns(rows: &[Vec<String>]) -> Vec<usize> {
+    let count = rows.first().map_or(0, Vec::len);
+    (0..count)
+        .filter(|column| rows.iter().any(|row| !row[*column].is_empty()))
+        .collect()
+}
+
+/// Whether several rows have the same value there.
+fn is_constant(rows: &[Vec<String>], column: usize) -> bool {
+    rows.len() > 1 && rows.iter().all(|row| row[column] == rows[0][column])
+}
+
+/// These columns of the rows below their names, each as wide as its widest value.
+fn grid(
+    out: &mut impl Write,
+    names: &[&str],
+    is_number: &[bool],
+    rows: &[Vec<String>],
+    columns: &[usize],
+) -> Result<(), ShowError> {
+    let columns: Vec<(usize, usize)> = columns
+        .iter()
+        .map(|&index| {
+            let widest = rows.iter().map(|row| row[index].width()).max().unwrap_or(0);
+            (index, widest.max(names[index].width()))
+        })
         .collect();
-    let mut columns = Vec::new();
-    for (index, name) in names.iter().enumerate() {
-        let widest = rows.iter().map(|row| row[index].width()).max().unwrap_or(0);
-        if widest > 0 {
-            columns.push((index, widest.max(name.width())));
-        }
-    }
     let mut line = |value: &dyn Fn(usize) -> String| -> Result<(), ShowError> {
         let mut text = String::new();
         for (position, (index, width)) in columns.iter().enumerate() {
@@ -134,7 +168,7 @@ fn grid(out: &mut impl Write, names: &[&str], is_number: &[bool], rows: Vec<Vec<
         writeln!(out, "{}", text.trim_end_matches(' ')).map_err(ShowError::Write)
     };
     line(&|index| names[index].to_owned())?;
-    for row in &rows {
+    for row in rows {
         line(&|index| row[index].clone())?;
     }
     Ok(())
@@ -158,10 +192,6 @@ pub(super) fn safe(text: &str) -> String {
         }
     }
     out
-}
-
-fn clipped(text: &str) -> String {
-    clip_to_width(text, WIDEST)
 }
 
 /// At most `columns` wide; what is left out is shown by an ellipsis.
