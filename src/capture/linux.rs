@@ -10,6 +10,8 @@ use std::{fs, io};
 
 use glob::Pattern;
 
+use sha2::{Digest, Sha256};
+
 use super::baseline::{After, Before, Place, Reading, discontinuity};
 use super::kernel::{self, Piece, Pieces};
 use super::netlink::Link;
@@ -74,11 +76,17 @@ impl Linux {
         records: &mut dyn RecordSink,
     ) -> Result<Captured, SourceError> {
         let mut remarks = Remarks::default();
-        let before = asked.baseline.and_then(|octets| {
+        let filter = self.filter.digest();
+        let kept = asked.baseline.and_then(|octets| octets.split_at_checked(filter.len()));
+        let before = kept.and_then(|(_, octets)| {
             Before::read(octets)
-                .inspect_err(|e| remarks.add(format!("{e}; every interface counts as new")))
+                .inspect_err(|e| remarks.add(format!("{e}; no interface can be compared")))
                 .ok()
         });
+        let same_filter = kept.is_some_and(|(filter_before, _)| filter_before == filter);
+        if before.is_some() && !same_filter {
+            remarks.add("include or exclude has changed: what was not captured before cannot be compared".to_owned());
+        }
         let Piece::Namespace(namespace) = pieces.next()? else {
             return Err(SourceError::BadData("the answer has no beginning".to_owned()));
         };
@@ -91,6 +99,7 @@ impl Linux {
         let mut taking = Taking {
             filter: &self.filter,
             place,
+            tells_new: before.is_some() && same_filter,
             before: before.unwrap_or_default(),
             after: After::new(place),
             seen: HashSet::new(),
@@ -110,7 +119,9 @@ impl Linux {
                 Piece::End { interrupted } => break interrupted,
             }
         };
-        Ok(taking.finish(interrupted))
+        let mut captured = taking.finish(interrupted);
+        captured.baseline = captured.baseline.map(|octets| [&filter[..], &octets].concat());
+        Ok(captured)
     }
 }
 
@@ -118,6 +129,8 @@ impl Linux {
 struct Taking<'a> {
     filter: &'a Filter,
     place: Place,
+    /// Whether an interface that is not in `before` was not there: else it may only not have been captured.
+    tells_new: bool,
     before: Before<'a>,
     after: After,
     /// Each ifIndex that was told: an interrupted answer is repeated, no interface is to be told twice.
@@ -143,7 +156,10 @@ impl Taking<'_> {
             index: link.index,
             counters: link.counters,
         };
-        let discontinuity = discontinuity(self.before.take(link.name), self.place, reading);
+        let discontinuity = match discontinuity(self.before.take(link.name), self.place, reading) {
+            Discontinuity::New if !self.tells_new => Discontinuity::NotCompared,
+            known => known,
+        };
         if self.same_place() && matches!(discontinuity, Discontinuity::New | Discontinuity::Recreated) {
             self.other.insert(link.index, name.clone());
         }
@@ -245,6 +261,19 @@ struct Filter {
 }
 
 impl Filter {
+    /// The same for the same patterns, in any release.
+    fn digest(&self) -> [u8; 8] {
+        let mut digest = Sha256::new();
+        for (mark, patterns) in [("+", &self.include), ("-", &self.exclude)] {
+            for pattern in patterns {
+                digest.update(format!("{mark}{}\n", pattern.as_str()));
+            }
+        }
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest.finalize()[..8]);
+        first
+    }
+
     fn takes(&self, name: &str) -> bool {
         let fits = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(name));
         (self.include.is_empty() || fits(&self.include)) && !fits(&self.exclude)

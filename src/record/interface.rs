@@ -76,8 +76,9 @@ pub static INTERFACE_USAGE: ServiceDefinition = ServiceDefinition {
             "discontinuity",
             Kind::Enum(DISCONTINUITY),
             Required,
-            "Whether the counters can be compared with those of the document before. none: yes. new: the interface \
-             was not there. reboot: the host was started again. recreated: another interface has the name now. \
+            "Whether the counters can be compared with those of the document before. none: yes. notCompared: there is \
+             nothing to compare with, because this is the first document, or the interface was not captured before. \
+             new: the interface was not there. reboot: the host was started again. recreated: another interface has the name now. \
              counterLower: a counter went back.",
         ),
     ],
@@ -107,6 +108,7 @@ const DISCONTINUITY: &[(i32, &str)] = &[
     (2, "reboot"),
     (3, "recreated"),
     (4, "counterLower"),
+    (5, "notCompared"),
 ];
 
 /// Why a counter cannot be compared with its value in the document before.
@@ -117,4 +119,5 @@ pub enum Discontinuity {
     Reboot = 2,
     Recreated = 3,
     CounterLower = 4,
+    NotCompared = 5,
 }

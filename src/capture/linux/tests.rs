@@ -125,7 +125,7 @@ fn the_second_document_says_of_each_interface_whether_it_can_be_compared() {
     );
     assert_eq!(
         first.told,
-        told(&[("lo", D::New), ("eth0", D::New), ("ppp0", D::New), ("ppp1", D::New)])
+        told(&["lo", "eth0", "ppp0", "ppp1"].map(|name| (name, D::NotCompared)))
     );
     assert_eq!(first.captured.remark, None);
 
@@ -151,11 +151,14 @@ fn the_second_document_says_of_each_interface_whether_it_can_be_compared() {
 }
 
 #[test]
-fn a_baseline_that_cannot_be_read_makes_everything_new_and_is_told() {
+fn a_baseline_that_cannot_be_read_compares_nothing_and_is_told() {
     let outcome = take(&source(&[], &[]), answer(&[(1, b"lo", 5)]), Some(b"not a baseline"));
-    assert_eq!(outcome.told, told(&[("lo", D::New)]));
+    assert_eq!(outcome.told, told(&[("lo", D::NotCompared)]));
     let remark = outcome.captured.remark.unwrap();
-    assert!(remark.contains("cannot be read") && remark.contains("new"), "{remark}");
+    assert!(
+        remark.contains("cannot be read") && remark.contains("compared"),
+        "{remark}"
+    );
     assert!(outcome.captured.baseline.is_some());
 }
 
@@ -219,13 +222,39 @@ fn only_interfaces_that_are_included_and_not_excluded_are_taken_or_missed() {
         ]),
         None,
     );
-    assert_eq!(first.told, told(&[("eth0", D::New), ("ppp1", D::New)]));
+    assert_eq!(first.told, told(&[("eth0", D::NotCompared), ("ppp1", D::NotCompared)]));
     let narrower = source(&["ppp*"], &[]);
     let second = take(&narrower, answer(&[]), first.captured.baseline.as_deref());
     let remark = second.captured.remark.unwrap();
     assert!(
         remark.contains("is gone: ppp1") && remark.contains("include and exclude"),
         "{remark}"
+    );
+}
+
+/// An interface that a wider include lets through for the first time came as new: its whole history was billed.
+#[test]
+fn an_interface_that_was_not_captured_before_is_not_new() {
+    let first = take(&source(&["eth*"], &[]), answer(&[(2, b"eth0", 5)]), None);
+    let interfaces = [(2, &b"eth0"[..], 6), (3, b"ppp0", 5)];
+    let wider = take(
+        &source(&[], &[]),
+        answer(&interfaces),
+        first.captured.baseline.as_deref(),
+    );
+    assert_eq!(wider.told, told(&[("eth0", D::None), ("ppp0", D::NotCompared)]));
+    assert!(
+        wider
+            .captured
+            .remark
+            .unwrap()
+            .contains("include or exclude has changed")
+    );
+    let more = [(2, &b"eth0"[..], 6), (3, b"ppp0", 5), (4, b"ppp1", 5)];
+    let next = take(&source(&[], &[]), answer(&more), wider.captured.baseline.as_deref());
+    assert_eq!(
+        next.told,
+        told(&[("eth0", D::None), ("ppp0", D::None), ("ppp1", D::New)])
     );
 }
 
