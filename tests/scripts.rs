@@ -70,6 +70,26 @@ fn the_quick_start_shows_the_record_and_what_to_do_next() {
     }
 }
 
+/// Whoever reads it stands in another directory by then.
+#[test]
+fn the_commands_that_the_quick_start_names_work_from_anywhere() {
+    let checkout = Checkout::new(PLAYS_ALONG);
+    let output = checkout.quickstart();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let root = checkout.0.path().canonicalize().unwrap();
+    let next = text.split_once("What next").expect("what to do next").1;
+    for program in [
+        "target/release/billdrop",
+        "contrib/quickstart",
+        "contrib/pickup/billdrop-pickup",
+    ] {
+        let named: Vec<&str> = next.split_whitespace().filter(|word| word.ends_with(program)).collect();
+        assert_eq!(named, [root.join(program).to_str().unwrap()], "in {next}");
+    }
+    let spool = root.join("spool").display().to_string();
+    assert!(next.contains(&format!("--spool {spool} status")), "{next}");
+}
+
 #[test]
 fn a_second_quick_start_explains_why_there_is_nothing_new() {
     let checkout = Checkout::new(PLAYS_ALONG);
