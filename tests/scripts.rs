@@ -1,5 +1,7 @@
 //! The shell scripts of the repository: all of them are clean, and the quick start says what a newcomer needs to know.
 
+mod support;
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -139,6 +141,38 @@ fn without_cargo_or_with_an_old_one_the_quick_start_says_how_to_get_it() {
     let output = checkout.quickstart_with(bin.to_str().unwrap());
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("sh.rustup.rs"));
+}
+
+/// systemd is no package that the tests ask for: where its checker is missing, they say so and go on.
+#[test]
+fn the_systemd_units_are_understood() {
+    let directory = tempfile::tempdir().unwrap();
+    let units = ["billdrop.service", "billdrop.timer"].map(|name| {
+        let text = fs::read_to_string(Path::new(ROOT).join("contrib/systemd").join(name)).unwrap();
+        let copy = directory.path().join(name);
+        // The checker wants a program that is there.
+        fs::write(
+            &copy,
+            text.replace("/usr/local/bin/billdrop", env!("CARGO_BIN_EXE_billdrop")),
+        )
+        .unwrap();
+        copy
+    });
+    let checked = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(&units)
+        .output();
+    let output = match checked {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return support::say("the systemd units were not checked: systemd-analyze is not installed");
+        }
+        Err(error) => panic!("systemd-analyze: {error}"),
+    };
+    // A key that it does not know is a complaint and no failure.
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let ours: Vec<&str> = complaints.lines().filter(|line| line.contains("billdrop")).collect();
+    assert!(output.status.success() && ours.is_empty(), "{complaints}");
 }
 
 // ---- what the tests look at ----
