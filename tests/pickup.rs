@@ -12,6 +12,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
+use support::sshd::Sshd;
+
 use site::{Protocol, Shell, Site, all_in, document, everywhere, sftp, without_checksum, write_program};
 
 const NAME: &str = "cmts1-20260115-093000.xml";
@@ -37,7 +39,30 @@ fn an_account_for_sftp_alone_is_enough() {
         site.offer(NAME, &document(1));
         site.pick_up(&[]).expect(0, "");
         assert_eq!(site.spooled(), [""; 0]);
-        site.pick_up(&["--legacy"]).expect(3, "cannot list");
+        let run = site.pick_up(&["--legacy"]);
+        run.expect(3, "cannot list");
+        run.expect(3, "sftp connections only");
+        run.expect(3, "leave --legacy out");
+    });
+}
+
+/// sftp itself takes this for success, with a complaint.
+#[test]
+fn a_spool_that_may_not_be_listed_is_not_taken_for_an_empty_one() {
+    sftp("", |site| {
+        site.offer(NAME, &document(1));
+        site.pick_up(&["--keep"]).expect(0, "");
+        let before = all_in(&site.inbox);
+        // As a directory without the right to read it, which root has always; and one that cannot be read to its end.
+        for refused in ["opendir", "readdir"] {
+            let more = format!("ForceCommand internal-sftp -P {refused}");
+            let closed = Sshd::start_with(&site.root.path().join(refused), &more);
+            let run = site.pick_up_from(&closed, &[]);
+            run.expect(3, "cannot list");
+            run.expect(3, "Permission denied");
+        }
+        assert_eq!(site.spooled(), [NAME]);
+        assert_eq!(all_in(&site.inbox), before, "what is known of the document is kept");
     });
 }
 

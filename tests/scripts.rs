@@ -1,5 +1,7 @@
 //! The shell scripts of the repository: all of them are clean, and the quick start says what a newcomer needs to know.
 
+mod support;
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -70,6 +72,26 @@ fn the_quick_start_shows_the_record_and_what_to_do_next() {
     }
 }
 
+/// Whoever reads it stands in another directory by then.
+#[test]
+fn the_commands_that_the_quick_start_names_work_from_anywhere() {
+    let checkout = Checkout::new(PLAYS_ALONG);
+    let output = checkout.quickstart();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let root = checkout.0.path().canonicalize().unwrap();
+    let next = text.split_once("What next").expect("what to do next").1;
+    for program in [
+        "target/release/billdrop",
+        "contrib/quickstart",
+        "contrib/pickup/billdrop-pickup",
+    ] {
+        let named: Vec<&str> = next.split_whitespace().filter(|word| word.ends_with(program)).collect();
+        assert_eq!(named, [root.join(program).to_str().unwrap()], "in {next}");
+    }
+    let spool = root.join("spool").display().to_string();
+    assert!(next.contains(&format!("--spool {spool} status")), "{next}");
+}
+
 #[test]
 fn a_second_quick_start_explains_why_there_is_nothing_new() {
     let checkout = Checkout::new(PLAYS_ALONG);
@@ -119,6 +141,38 @@ fn without_cargo_or_with_an_old_one_the_quick_start_says_how_to_get_it() {
     let output = checkout.quickstart_with(bin.to_str().unwrap());
     assert_eq!(output.status.code(), Some(69), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("sh.rustup.rs"));
+}
+
+/// systemd is no package that the tests ask for: where its checker is missing, they say so and go on.
+#[test]
+fn the_systemd_units_are_understood() {
+    let directory = tempfile::tempdir().unwrap();
+    let units = ["billdrop.service", "billdrop.timer"].map(|name| {
+        let text = fs::read_to_string(Path::new(ROOT).join("contrib/systemd").join(name)).unwrap();
+        let copy = directory.path().join(name);
+        // The checker wants a program that is there.
+        fs::write(
+            &copy,
+            text.replace("/usr/local/bin/billdrop", env!("CARGO_BIN_EXE_billdrop")),
+        )
+        .unwrap();
+        copy
+    });
+    let checked = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(&units)
+        .output();
+    let output = match checked {
+        Ok(output) => output,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return support::say("the systemd units were not checked: systemd-analyze is not installed");
+        }
+        Err(error) => panic!("systemd-analyze: {error}"),
+    };
+    // A key that it does not know is a complaint and no failure.
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let ours: Vec<&str> = complaints.lines().filter(|line| line.contains("billdrop")).collect();
+    assert!(output.status.success() && ours.is_empty(), "{complaints}");
 }
 
 // ---- what the tests look at ----
