@@ -30,7 +30,7 @@ pub struct Cli {
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 
-    /// Say nothing but errors, and nothing at all when a capture is blocked
+    /// Say nothing but errors; a capture that is blocked says nothing before [spool] alarm-after has passed
     #[arg(short, long, global = true)]
     pub quiet: bool,
 

@@ -10,9 +10,9 @@ pub fn owner(state: &Path) -> u32 {
     fs::symlink_metadata(state).map_or_else(|_| effective(), |found| found.uid())
 }
 
-/// Files of that user, and of root, who is trusted anyway.
+/// Files of that user, of the user who runs the program, and of root, who is trusted anyway.
 pub fn is_ours(uid: u32, owner: u32) -> bool {
-    uid == owner || uid == 0
+    uid == owner || uid == effective() || uid == 0
 }
 
 /// The user who runs the program.

@@ -10,7 +10,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use support::binary::{BILLDROP, Place, names, ran};
+use support::{
+    binary::{BILLDROP, Place, names, ran},
+    say,
+};
 
 #[test]
 fn a_wrong_configuration_is_refused_with_file_line_key_and_the_nearest_known_key() {
@@ -459,5 +462,108 @@ fn a_capture_of_some_sources_says_so_in_the_document() {
     assert!(
         information["remark"].as_str().unwrap().contains("only two"),
         "{information}"
+    );
+}
+
+/// The log of the ledger holds many documents; a bad octet in it ends its replay without an error, and numbers were given twice.
+#[test]
+fn a_ledger_that_has_gone_back_gives_no_number_twice() {
+    let place = Place::new();
+    for _ in 0..12 {
+        fs::remove_file(place.capture()).unwrap();
+    }
+    let log = place.state().join("ledger.sqlite-wal");
+    let mut octets = fs::read(&log).unwrap();
+    let middle = octets.len() * 6 / 10;
+    octets[middle] ^= 1;
+    fs::write(&log, octets).unwrap();
+    let ran = place.run(&["capture"]).expect(0);
+    assert!(ran.stderr.contains("gone back"), "{}", ran.stderr);
+    let document = place.path().join(ran.stdout.trim_end());
+    assert_eq!(place.information(&document)["sequenceNumber"], 13);
+    assert!(place.run(&["gaps"]).expect(0).stdout.contains("ledger-rebuilt"));
+    assert!(
+        !place.run(&["capture"]).expect(75).stderr.contains("gone back"),
+        "said once"
+    );
+}
+
+/// A new directory on the mount point of a missing disk, newer than the offer, passed for the old one after a pickup.
+#[test]
+fn a_directory_that_was_made_anew_does_not_count_as_a_pickup_until_it_is_released() {
+    let place = Place::new();
+    place.capture();
+    fs::remove_dir_all(place.spool()).unwrap();
+    // Something else takes the inode that has become free.
+    fs::create_dir(place.path().join("other")).unwrap();
+    place.run(&["capture"]).expect(73);
+    place.run(&["capture"]).expect(73);
+    place.run(&["release", "--reason", "new disk"]).expect(0);
+    assert!(place.run(&["gaps"]).expect(0).stdout.contains("new disk"));
+    assert_eq!(place.information(&place.capture())["sequenceNumber"], 2);
+}
+
+/// A document that changed hands (a file server that maps users, say) no longer blocked, and counted as retrieved.
+#[test]
+fn a_document_that_changed_hands_still_blocks() {
+    if !rustix::process::geteuid().is_root() {
+        return say("not run: only root can give a file away");
+    }
+    let place = Place::new();
+    let document = place.capture();
+    std::os::unix::fs::chown(&document, Some(65534), None).unwrap();
+    let ran = place.run(&["capture"]).expect(77);
+    assert!(ran.stderr.contains("chown"), "{}", ran.stderr);
+    fs::remove_file(document).unwrap();
+    place.run(&["capture"]).expect(0);
+}
+
+/// A capture that hung blocked all others without a word.
+#[test]
+fn a_capture_that_hangs_is_told() {
+    let place = Place::new();
+    fs::remove_file(place.capture()).unwrap();
+    let lock = fs::File::open(place.state().join("lock")).unwrap();
+    fs2::FileExt::lock_exclusive(&lock).unwrap();
+    assert_eq!(place.run(&["-q", "capture"]).expect(75).stderr, "");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 3600);
+    fs::File::options()
+        .write(true)
+        .open(place.state().join("lock"))
+        .unwrap()
+        .set_modified(long_ago)
+        .unwrap();
+    let ran = place.run(&["-q", "capture"]).expect(74);
+    assert!(ran.stderr.contains("has been capturing for 2h"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_remark_that_has_no_room_for_every_gap_says_so() {
+    let place = Place::new();
+    let failing = "[[source]]\ntype = \"linux\"\nnetwork-namespace = \"there-is-none\"\n";
+    place.configure(failing);
+    for _ in 0..12 {
+        place.run(&["capture"]).expect(69);
+    }
+    place.configure("[[source]]\ntype = \"linux\"\n[[source]]\ntype = \"linux\"\nname = \"two\"\n");
+    let ran = place.run(&["capture", "--source", "two"]).expect(0);
+    let information = place.information(&place.path().join(ran.stdout.trim_end()));
+    let remark = information["remark"].as_str().unwrap();
+    assert!(
+        remark.contains("only two was asked") && remark.contains("see billdrop gaps"),
+        "{remark}"
+    );
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_shown() {
+    let place = Place::new();
+    place.configure("[[notify]]\naddress = \"m\"\nauth-protocol = \"hunter2secret\"\n");
+    let ran = place.run(&["capture"]).expect(78);
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("billdrop.toml:3:") && ran.stderr.contains("SHA-256"),
+        "{}",
+        ran.stderr
     );
 }

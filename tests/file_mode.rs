@@ -333,3 +333,52 @@ fn root_may_look_at_what_a_service_user_captures_but_changes_nothing() {
     fs::remove_file(place.path().join(offered.stdout.trim_end())).unwrap();
     as_service(&["capture"]).expect(0);
 }
+
+/// With standard output full, the managers heard of the document only with the next run.
+#[test]
+fn a_full_standard_output_does_not_undo_the_offer() {
+    let place = Place::new();
+    let manager = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let address = manager.local_addr().unwrap();
+    place.configure(&format!("[[notify]]\naddress = \"{address}\"\ncommunity = \"c\"\n"));
+    let full = fs::File::create("/dev/full").unwrap();
+    let mut command = place.command(&["capture"]);
+    let ran: Ran = command
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap()
+        .into();
+    let ran = ran.expect(74);
+    assert!(ran.stderr.contains("offered all the same"), "{}", ran.stderr);
+    let mut datagram = [0; 2048];
+    let length = manager.recv(&mut datagram).expect("the trap is sent");
+    let name = &place.listing()[0];
+    assert!(String::from_utf8_lossy(&datagram[..length]).contains(name.as_str()));
+}
+
+#[test]
+fn nobody_fetches_is_said_once_even_with_q() {
+    let place = Place::new();
+    place.configure("[spool]\nalarm-after = \"0s\"\n");
+    place.capture();
+    let first = place.run(&["-q", "capture"]).expect(75);
+    assert!(first.stderr.contains("nobody fetches"), "{}", first.stderr);
+    assert_eq!(place.run(&["-q", "capture"]).expect(75).stderr, "");
+    assert_eq!(place.status()["late"], true);
+}
+
+#[test]
+fn watching_ends_with_its_reader() {
+    let place = Place::new();
+    place.capture();
+    let mut command = place.command(&["status", "--watch"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut watching = command.stdout(writer).spawn().unwrap();
+    let ended = poll(Duration::from_secs(20), || watching.try_wait().unwrap());
+    assert!(ended.is_some_and(|status| status.success()));
+}

@@ -1,6 +1,9 @@
 //! `billdrop capture`: file mode. Takes the lock, or waits for it; the rest is one [`Turn`].
 
-use std::{io, time::Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use chrono::Utc;
 
@@ -9,6 +12,7 @@ use crate::{
     capture::{self, Source},
     cli,
     exit::{Error, Exit, Result},
+    ledger::Ledger,
     spool::{Lock, Spool, Watch},
 };
 
@@ -21,8 +25,9 @@ pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
     if args.stdout {
         return preview::to_stdout(&setting, &sources);
     }
-    let spool = Spool::prepare(&setting.config)?;
-    let lock = Lock::open(&spool.state)?;
+    let tell = |e: &Error| tell_at_once(&setting, e);
+    let spool = Spool::prepare(&setting.config).inspect_err(tell)?;
+    let lock = Lock::open(&spool.state).inspect_err(tell)?;
     let run = Run {
         setting: &setting,
         sources: &sources,
@@ -92,31 +97,49 @@ impl Run<'_> {
 
     fn attempt(&self, lock: &Lock, patient: bool) -> Result<Attempt> {
         let Some(locked) = lock.try_hold()? else {
-            let holder = lock.holder().map_or(String::new(), |pid| format!(" (process {pid})"));
-            return Ok(Attempt::Blocked(format!(
-                "another capture is running{holder}; try again later"
-            )));
+            return self.overtaken(lock);
         };
         let begun = Turn::begin(self.setting, self.sources, self.spool, &locked)
             .and_then(|mut turn| turn.recover().map(|waiting| (turn, waiting)));
-        let (mut turn, waiting) = begun.inspect_err(|e| self.tell_at_once(e))?;
+        let (mut turn, waiting) = begun.inspect_err(|e| tell_at_once(self.setting, e))?;
         let Some(waiting) = waiting else {
             return turn.capture().map(|()| Attempt::Done);
         };
-        if !patient {
-            turn.skip(&waiting)?;
+        // Blocked it is, whatever the ledger can still take: a full disk must not keep the alarm back.
+        let noted = if patient { Ok(()) } else { turn.skip(&waiting) };
+        if let Err(e) = noted.and_then(|()| turn.alarm(&waiting)) {
+            tracing::error!("{e}");
+            tell_at_once(self.setting, &e);
         }
-        turn.alarm(&waiting)?;
         turn.deliver();
         Ok(Attempt::Blocked(turn.blocked_because(&waiting)))
     }
 
-    /// Without a ledger that works there is no outbox: the managers hear at once, or not at all.
-    fn tell_at_once(&self, error: &Error) {
-        if matches!(error.exit(), Exit::CannotCreate | Exit::Io | Exit::Denied) {
-            let now = Utc::now();
-            let name = self.setting.naming().name(now, None).to_string();
-            deliver::at_once(None, self.setting, &[self.setting.failure(error, &name, now)]);
+    /// Another capture has the lock. One that has had it for as long as a pickup may take hangs.
+    fn overtaken(&self, lock: &Lock) -> Result<Attempt> {
+        let holder = lock
+            .holder()
+            .map_or("another capture".to_owned(), |pid| format!("process {pid}"));
+        let limit = self.setting.config.spool.alarm_after.0;
+        match lock.held_for().filter(|age| *age >= limit) {
+            None => Ok(Attempt::Blocked(format!("{holder} is capturing; try again later"))),
+            Some(age) => {
+                let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+                let error = Error::new(Exit::Io, format!("{holder} has been capturing for {age}"))
+                    .next("See what it waits for, and end it: nothing is lost by that.");
+                tell_at_once(self.setting, &error);
+                Err(error)
+            }
         }
+    }
+}
+
+/// Without a ledger that works there is no outbox: the managers hear at once, or not at all.
+fn tell_at_once(setting: &Setting, error: &Error) {
+    if matches!(error.exit(), Exit::CannotCreate | Exit::Io | Exit::Denied) {
+        let now = Utc::now();
+        let name = setting.naming().name(now, None).to_string();
+        let ledger = Ledger::open_existing(&setting.config.state_directory()).ok();
+        deliver::at_once(ledger.as_ref(), setting, &[setting.failure(error, &name, now)]);
     }
 }

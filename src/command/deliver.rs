@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::setting::Setting;
+use super::{counted, setting::Setting};
 use crate::{
     ledger::{Event, Ledger},
     notify,
@@ -18,12 +18,12 @@ pub fn due(ledger: &mut Ledger, setting: &Setting) {
         Ok(round) => {
             if round.dropped > 0 {
                 tracing::warn!(
-                    "{} notifications to managers that are no longer configured were dropped",
-                    round.dropped
+                    "{} to managers that are no longer configured: dropped",
+                    counted(round.dropped as u64, "notification")
                 );
             }
             for unsent in &round.failed {
-                tracing::warn!("{unsent}; it is kept and tried again by the next run");
+                tracing::warn!("{unsent} It is kept for a later run.");
             }
         }
         Err(e) => tracing::warn!("cannot notify: {e}"),
@@ -32,7 +32,7 @@ pub fn due(ledger: &mut Ledger, setting: &Setting) {
 
 /// Sends events that the ledger could not keep.
 pub fn at_once(ledger: Option<&Ledger>, setting: &Setting, events: &[Event]) {
-    match setting.mac(None) {
+    match setting.mac(ledger) {
         Ok(mac) => {
             for unsent in notify::send_at_once(ledger, &setting.config, mac, events) {
                 tracing::error!("{unsent}");

@@ -15,7 +15,7 @@ mod status;
 mod turn;
 mod verify;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use clap::CommandFactory;
 use tracing_subscriber::filter::LevelFilter;
@@ -77,7 +77,7 @@ pub fn start_log(cli: &Cli) {
             .init(),
         LogFormat::Text => log
             .without_time()
-            .with_ansi(io::stderr().is_terminal())
+            .with_ansi(false)
             .with_max_level(LevelFilter::TRACE)
             .finish()
             .with(filter)
@@ -87,11 +87,24 @@ pub fn start_log(cli: &Cli) {
 
 /// Writes results to standard output. A reader that has gone away (`| head`) is no failure.
 fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    print_while_read(write).map(drop)
+}
+
+/// The same; says whether anybody reads still.
+fn print_while_read(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<bool> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
-        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(e) => Err(Error::new(Exit::Io, format!("cannot write to standard output: {e}"))),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
+    }
+}
+
+/// "1 record", "2 records".
+fn counted(count: u64, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        n => format!("{n} {one}s"),
     }
 }
 

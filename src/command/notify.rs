@@ -16,7 +16,9 @@ pub fn run(cli: &cli::Cli, args: &cli::Notify) -> Result<()> {
     if args.test {
         return test(&setting);
     }
-    let spool = Spool::locate(&setting.config)?;
+    // Before anything is made: where nothing was captured there is nothing to send.
+    drop(Ledger::open_existing(&setting.config.state_directory())?);
+    let spool = Spool::prepare(&setting.config)?;
     let mut ledger = Ledger::open_existing(&spool.state)?;
     let lock = Lock::open(&spool.state)?;
     // Two processes with one outbox would tell everything twice.

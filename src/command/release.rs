@@ -36,19 +36,28 @@ pub fn run(cli: &cli::Cli, args: &cli::Release) -> Result<()> {
     let now = Utc::now();
     let managers = setting.managers();
     let mut ledger = spool::open_ledger(&spool, &setting.hostname, &managers, now, &locked)?;
-    let standing = spool::recover(&spool, &mut ledger, &|row: &Row| setting.tell_offer(row), now, &locked)?;
-    let Some(waiting) = standing.waiting else {
-        return Err(Error::new(
-            Exit::Unavailable,
-            "no document is offered: there is nothing to release",
-        ));
-    };
     let who = operator();
     let releasing = Releasing {
         at: now,
         who: &who,
         reason,
         managers: &managers,
+    };
+    if let Some(gone) = spool::missing(&spool, &ledger)? {
+        spool::give_up(&mut ledger, &gone, &releasing, &locked)?;
+        tracing::warn!(
+            "document {} is given up: its file is not in the spool any more",
+            gone.sequence
+        );
+        deliver::due(&mut ledger, &setting);
+        return Ok(());
+    }
+    let standing = spool::recover(&spool, &mut ledger, &|row: &Row| setting.tell_offer(row), now, &locked)?;
+    let Some(waiting) = standing.waiting else {
+        return Err(Error::new(
+            Exit::Unavailable,
+            "no document is offered: there is nothing to release",
+        ));
     };
     match spool::release(&spool, &mut ledger, &waiting, &releasing, &locked)? {
         Released::Aside(path) => {

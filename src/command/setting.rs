@@ -55,6 +55,15 @@ impl Setting {
         self.config.managers.iter().map(|m| m.address.clone()).collect()
     }
 
+    /// Whether a document waits for its pickup for longer than allowed. Offered in the future: the clock was set back,
+    /// and nobody knows how long it has been waiting.
+    pub fn is_late(&self, waiting: &Row, now: chrono::DateTime<chrono::Utc>) -> bool {
+        let since = waiting.offered.unwrap_or(waiting.created);
+        (now - since)
+            .to_std()
+            .map_or(true, |age| age >= self.config.spool.alarm_after.0)
+    }
+
     /// The trap of CISCO-CABLE-METERING-MIB about the file `name`.
     pub fn collection(&self, status: CollectionStatus, name: &str, at: chrono::DateTime<chrono::Utc>) -> Event {
         Event::Collection {

@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{ago, print, setting::Setting};
+use super::{ago, counted, print, setting::Setting};
 use crate::{
     cli,
     exit::{Error, Exit, Result},
@@ -36,12 +36,16 @@ fn watch(setting: &Setting, spool: &Spool) -> Result<()> {
     let mut watch = Watch::new(spool).map_err(broken)?;
     loop {
         let status = Status::read(setting, spool)?;
-        print(|out| {
-            if io::stdout().is_terminal() {
+        let clears = io::stdout().is_terminal() && std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+        let is_read = super::print_while_read(|out| {
+            if clears {
                 out.write_all(b"\x1b[H\x1b[2J")?;
             }
             status.write(out)
         })?;
+        if !is_read {
+            return Ok(());
+        }
         watch
             .wait(Some(Instant::now() + Duration::from_secs(10)))
             .map_err(broken)?;
@@ -54,6 +58,8 @@ struct Status {
     spool: String,
     state: String,
     blocked: bool,
+    /// A document waits for longer than `[spool] alarm-after`.
+    late: bool,
     waiting: Option<Document>,
     /// The waiting file is not what was written.
     damaged: bool,
@@ -124,6 +130,10 @@ impl Status {
             spool: spool.directory.display().to_string(),
             state: spool.state.display().to_string(),
             blocked: standing.waiting.is_some(),
+            late: standing
+                .waiting
+                .as_ref()
+                .is_some_and(|row| setting.is_late(row, Utc::now())),
             damaged: standing.damaged,
             skipped_captures: ledger.skipped()?,
             retrieved_documents: ledger.count(State::Retrieved)? + u64::from(unnoticed),
@@ -157,6 +167,9 @@ impl Status {
                     "",
                     format!("waits for its pickup since {} ({})", shown(since), ago(since, self.now)),
                 )?;
+                if self.late {
+                    line("", "LATE: longer than [spool] alarm-after".to_owned())?;
+                }
                 if self.damaged {
                     line(
                         "",
@@ -180,7 +193,10 @@ impl Status {
         line("so far", format!("{} retrieved{released}", self.retrieved_documents))?;
         line(
             "skipped",
-            format!("{} captures since the last document", self.skipped_captures),
+            format!(
+                "{} since the last document",
+                counted(self.skipped_captures.into(), "capture")
+            ),
         )?;
         line(
             "gaps",
@@ -197,18 +213,32 @@ impl Status {
                 self.notifications_pending.len()
             ),
         )?;
-        for pending in &self.notifications_pending {
-            let why = pending.last_error.as_deref().unwrap_or("not tried yet");
+        let mut managers: Vec<&str> = self.notifications_pending.iter().map(|p| p.manager.as_str()).collect();
+        managers.dedup();
+        managers.sort_unstable();
+        managers.dedup();
+        for manager in managers {
+            let pending: Vec<_> = self
+                .notifications_pending
+                .iter()
+                .filter(|p| p.manager == manager)
+                .collect();
+            let Some(oldest) = pending.first() else { continue };
+            let waiting = counted(pending.len() as u64, "notification");
             line(
                 "",
                 format!(
-                    "to {}: {} of {}",
-                    pending.manager,
-                    pending.event,
-                    shown(pending.created)
+                    "{manager}: {waiting}, the oldest of {}: {}",
+                    shown(oldest.created),
+                    oldest.event
                 ),
             )?;
-            line("", format!("  {} attempts: {why}", pending.attempts))?;
+            let why = oldest.last_error.as_deref().unwrap_or("not tried yet");
+            let tries = counted(oldest.attempts.into(), "attempt");
+            line(
+                "",
+                format!("  {tries}, next after {}: {why}", shown(oldest.next_attempt)),
+            )?;
         }
         for foreign in &self.foreign_files {
             line(
@@ -242,8 +272,10 @@ impl Document {
     fn text(&self) -> String {
         let size = bytesize::ByteSize(self.octets).display().iec();
         format!(
-            "{} (sequence {}, {} records, {size})",
-            self.name, self.sequence, self.records
+            "{} (sequence {}, {}, {size})",
+            self.name,
+            self.sequence,
+            counted(self.records, "record")
         )
     }
 }
@@ -253,11 +285,11 @@ impl Notification {
         let event = match &pending.event {
             Event::Collection {
                 status, destination, ..
-            } => format!("{status:?} {destination}"),
-            Event::Blocked { document, .. } => format!("Blocked {document}"),
-            Event::SourceFailed { source, .. } => format!("SourceFailed {source}"),
-            Event::Gap { sequence, .. } => format!("Gap {sequence}"),
-            Event::Test { .. } => "Test".to_owned(),
+            } => format!("ccmtrCollectionNotification {} {destination}", status.label()),
+            Event::Blocked { document, .. } => format!("billdropBlocked {document}"),
+            Event::SourceFailed { source, .. } => format!("billdropSourceFailed {source}"),
+            Event::Gap { sequence, .. } => format!("billdropGap {sequence}"),
+            Event::Test { .. } => "billdropTest".to_owned(),
         };
         Notification {
             manager: pending.manager,

@@ -1,5 +1,7 @@
 //! One turn of file mode, while the lock is held: recover, capture, offer, notify.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::{
@@ -54,6 +56,13 @@ impl<'a> Turn<'a> {
             let path = self.spool.path(name);
             tracing::warn!("{} lies in the spool but is no document: {reason}", path.display());
         }
+        if let Some(waiting) = standing.waiting.as_ref().filter(|_| standing.damaged) {
+            let path = self.spool.path(&waiting.name);
+            tracing::error!(
+                "{} is damaged: it does not have the size that was written",
+                path.display()
+            );
+        }
         Ok(standing.waiting)
     }
 
@@ -62,23 +71,23 @@ impl<'a> Turn<'a> {
         Ok(self.ledger.skip(self.now, &waiting.name)?)
     }
 
-    /// Alarms the managers when a document waits for its pickup for too long, and again while it still waits.
+    /// Alarms the managers, and whoever reads errors, when a document waits for its pickup for too long, and again
+    /// while it still waits.
     pub fn alarm(&mut self, waiting: &Row) -> Result<()> {
-        let since = waiting.offered.unwrap_or(waiting.created);
-        let limits = &self.setting.config.spool;
+        let repeat = self.setting.config.spool.alarm_repeat.0;
         let last = self.ledger.last_alarm(waiting.sequence)?;
-        // Offered in the future: the clock was set back, and nobody knows how long it has been waiting.
-        let long = since > self.now || older(since, limits.alarm_after.0, self.now);
-        let due = long && last.is_none_or(|last| older(last, limits.alarm_repeat.0, self.now));
-        if due {
+        // An alarm in the future was before the clock was set back.
+        let due = last.is_none_or(|last| (self.now - last).to_std().map_or(true, |age| age >= repeat));
+        if due && self.setting.is_late(waiting, self.now) {
             let event = Event::Blocked {
                 document: waiting.name.clone(),
                 sequence: waiting.sequence,
-                since,
+                since: waiting.offered.unwrap_or(waiting.created),
                 captures_skipped: self.ledger.skipped()?,
             };
             let tell = Tell::new(&self.setting.managers(), &[event]);
             self.ledger.alarm(waiting.sequence, &tell, self.now)?;
+            tracing::error!("nobody fetches: {}", self.blocked_because(waiting));
         }
         Ok(())
     }
@@ -123,8 +132,10 @@ impl<'a> Turn<'a> {
         if let Some(refusal) = self.too_full(wanted.saturating_add(body.octets())) {
             return Err(self.failed(&name, refusal));
         }
-        self.offer(last.as_ref(), name, gathered, &mut body)?;
+        let path = self.offer(last.as_ref(), name, gathered, &mut body)?;
         self.deliver();
+        print(|out| writeln!(out, "{}", path.display()))
+            .map_err(|e| e.next(format!("The document is offered all the same: {}", path.display())))?;
         match incomplete {
             false => Ok(()),
             true => Err(Error::already_told(Exit::Unavailable)),
@@ -153,7 +164,13 @@ impl<'a> Turn<'a> {
         name
     }
 
-    fn offer(&mut self, last: Option<&Row>, name: DocumentName, gathered: Gathered, body: &mut Body) -> Result<()> {
+    fn offer(
+        &mut self,
+        last: Option<&Row>,
+        name: DocumentName,
+        gathered: Gathered,
+        body: &mut Body,
+    ) -> Result<PathBuf> {
         let sequence = last.map_or(1, |row| row.sequence + 1);
         let gaps = gathered.gaps(self.now);
         let covered_to = last.and_then(|row| row.covers_to);
@@ -175,6 +192,7 @@ impl<'a> Turn<'a> {
             recorder: Text::lossy(self.setting.hostname.as_bytes()).0,
             profile: self.setting.config.document.profile,
         };
+        let source_events: Vec<Event> = source_events(&gaps).collect();
         let draft = Draft {
             name,
             header,
@@ -182,10 +200,10 @@ impl<'a> Turn<'a> {
             checksum: self.setting.config.document.checksum,
             gaps: &gaps,
             baselines: &gathered.baselines,
+            tell: &Tell::new(&self.setting.managers(), &source_events),
         };
-        let mut events = vec![self.collection(CollectionStatus::Success, &draft.name)];
-        events.extend(source_events(&gaps));
-        let tell = Tell::new(&self.setting.managers(), &events);
+        let offered = [self.collection(CollectionStatus::Success, &draft.name)];
+        let tell = Tell::new(&self.setting.managers(), &offered);
         match spool::commit(self.spool, &mut self.ledger, &draft, body, &tell, self.locked) {
             Ok(written) => {
                 let path = self.spool.path(&draft.name.to_string());
@@ -194,20 +212,17 @@ impl<'a> Turn<'a> {
                     written.count,
                     written.octets
                 );
-                print(|out| writeln!(out, "{}", path.display()))
+                Ok(path)
             }
             Err(e) => Err(self.uncommitted(&draft.name, e)),
         }
     }
 
-    /// What the document must say besides: gaps that no document tells of yet, a clock that went back, sources that
-    /// were left out on purpose.
+    /// What the document must say besides: a clock that went back, sources that were left out on purpose, and gaps that
+    /// no document tells of yet, as many as there is room for.
     fn remark(&self, covered_to: Option<DateTime<Utc>>) -> Result<Option<String>> {
-        let untold = self.ledger.untold_gaps()?;
-        let mut remarks: Vec<String> = untold
-            .iter()
-            .map(|gap| format!("{} {}: {}", shown(gap.at), gap.kind.token(), gap.reason))
-            .collect();
+        const ROOM: usize = 900;
+        let mut remarks = Vec::new();
         if let Some(before) = covered_to.filter(|before| *before > self.now) {
             remarks.push(format!(
                 "the clock was set back: the document before covers up to {}",
@@ -217,6 +232,17 @@ impl<'a> Turn<'a> {
         if self.sources.len() < self.setting.config.sources().len() {
             let asked: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
             remarks.push(format!("of the configured sources only {} was asked", asked.join(", ")));
+        }
+        let untold = self.ledger.untold_gaps()?;
+        for (index, gap) in untold.iter().enumerate() {
+            let room = ROOM.saturating_sub(remarks.iter().map(|remark| remark.chars().count() + 2).sum());
+            let told = format!("{} {}: {}", shown(gap.at), gap.kind.token(), gap.reason);
+            if told.chars().count() > room {
+                let more = super::counted((untold.len() - index) as u64, "gap");
+                remarks.push(format!("and {more} up to {}, see billdrop gaps", shown(self.now)));
+                break;
+            }
+            remarks.push(told);
         }
         Ok((!remarks.is_empty()).then(|| remarks.join("; ")))
     }
@@ -228,7 +254,15 @@ impl<'a> Turn<'a> {
     fn uncommitted(&mut self, name: &DocumentName, e: CommitError) -> Error {
         match e.is_unwritten() {
             true => self.failed(name, e.into()),
-            false => e.into(),
+            false => {
+                let error = Error::from(e);
+                deliver::at_once(
+                    Some(&self.ledger),
+                    self.setting,
+                    &[self.setting.failure(&error, &name.to_string(), self.now)],
+                );
+                error
+            }
         }
     }
 
@@ -271,7 +305,7 @@ impl<'a> Turn<'a> {
     }
 
     fn nothing_to_offer(&mut self, name: &DocumentName, gathered: &Gathered) -> Result<()> {
-        let gaps = gathered.gaps(self.now);
+        let mut gaps = gathered.gaps(self.now);
         if gaps.is_empty() {
             tracing::warn!(
                 "no source has any usage, and profile cisco-samis knows no document without: nothing written"
@@ -280,6 +314,7 @@ impl<'a> Turn<'a> {
         }
         let mut events = vec![self.collection(CollectionStatus::DataIncomplete, name)];
         events.extend(source_events(&gaps));
+        gaps.push(Gap::new(GapKind::CaptureFailed, self.now, "no source gave any usage"));
         self.tell_failure(&gaps, &events);
         Err(
             Error::new(Exit::Unavailable, "no source gave any usage: no document was offered")
@@ -298,8 +333,4 @@ fn source_events(gaps: &[Gap]) -> impl Iterator<Item = Event> + '_ {
 
 fn shown(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
-}
-
-fn older(since: DateTime<Utc>, limit: std::time::Duration, now: DateTime<Utc>) -> bool {
-    (now - since).to_std().is_ok_and(|age| age >= limit)
 }

@@ -156,6 +156,16 @@ fn position(text: &str, offset: usize) -> String {
 
 /// Serde says "unknown field `x`, expected one of `a`, `b`": the nearest of those is what was probably meant.
 fn with_nearest_key(message: &str) -> String {
+    match message {
+        m if m.starts_with("invalid type: map, expected a sequence") => {
+            return "this is a list of tables: write [[NAME]] in place of [NAME]".to_owned();
+        }
+        m if m.starts_with("invalid type: ") && m.ends_with(", expected a string") => {
+            return "a text in quotes is expected, such as \"15m\", \"64MiB\" or \"0640\"".to_owned();
+        }
+        "wanted string or table" => return "a text in quotes is expected, such as \"3\"".to_owned(),
+        _ => {}
+    }
     let mut quoted = message.split('`').skip(1).step_by(2);
     let (Some(unknown), true) = (quoted.next(), message.starts_with("unknown ")) else {
         return message.to_owned();
@@ -164,7 +174,14 @@ fn with_nearest_key(message: &str) -> String {
         .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
         .min()
         .filter(|(distance, known)| *distance <= known.len().max(unknown.len()) / 2);
-    let known = message.replacen("unknown field", "unknown key", 1);
+    // A value that stands in the wrong place may be a secret.
+    let known = match message.strip_prefix("unknown variant `") {
+        Some(rest) => format!(
+            "unknown value{}",
+            rest.split_once('`').map_or("", |(_, expected)| expected)
+        ),
+        None => message.replacen("unknown field", "unknown key", 1),
+    };
     match nearest {
         Some((_, nearest)) => format!("{known}\n  Did you mean `{nearest}`?"),
         None => known,

@@ -57,6 +57,10 @@ pub struct Sealing<'a> {
     pub gaps: &'a [Gap],
     /// What each source wants to see at its next capture.
     pub baselines: &'a [(String, Vec<u8>)],
+    /// The spool directory with the temporary file in it.
+    pub identity: Identity,
+    /// What managers are told of the capture.
+    pub tell: &'a Tell,
 }
 
 /// Who moves a document aside, when and why.
@@ -79,6 +83,7 @@ impl Ledger {
     /// The document is whole on the disk: its sequence number is given, what it tells is told.
     pub fn seal(&mut self, sealing: &Sealing<'_>) -> Result<()> {
         let sequence = sealing.sequence as i64;
+        let identity = sealing.identity.to_json();
         self.transact("seal a document", |db| {
             db.execute(
                 "INSERT INTO document (sequence, doc_id, name, state, created, covers_from, covers_to, records, octets, \
@@ -101,6 +106,8 @@ impl Ledger {
             let told_in = if sealing.tells { sequence } else { NOT_TOLD };
             db.execute("UPDATE gap SET told_in = ?1 WHERE told_in IS NULL", [told_in])?;
             db.execute("UPDATE skip SET told_in = ?1 WHERE told_in IS NULL", [told_in])?;
+            super::put_meta(db, super::IDENTITY, &identity)?;
+            outbox::insert(db, sealing.tell, sealing.created)?;
             for (source, content) in sealing.baselines {
                 db.execute(
                     "INSERT INTO baseline VALUES (?1, ?2, ?3) ON CONFLICT (source) \
@@ -113,6 +120,7 @@ impl Ledger {
     }
 
     /// A document whose sealing failed is not there: makes sure of it. What its seal told is told by the next one.
+    /// Managers who were to hear of a failed source hear of it all the same.
     pub fn unseal(&mut self, sequence: u64) -> Result<()> {
         self.transact("forget a document", |db| {
             let sequence = sequence as i64;
@@ -130,10 +138,11 @@ impl Ledger {
     ///
     /// `identity` is that of the spool directory with the file in it, see [`Ledger::spool_identity`].
     pub fn offer(&mut self, sequence: u64, at: DateTime<Utc>, identity: &Identity, tell: &Tell) -> Result<()> {
-        let identity = serde_json::to_string(identity).expect("a text and two numbers are JSON");
+        let identity = identity.to_json();
         self.transact("offer a document", |db| {
             let changed = db.execute(
-                "UPDATE document SET state = 'offered', offered = coalesce(offered, ?2), retrieved = NULL \
+                "UPDATE document SET state = 'offered', retrieved = NULL, \
+                 offered = CASE state WHEN 'retrieved' THEN ?2 ELSE coalesce(offered, ?2) END \
                  WHERE sequence = ?1 AND state <> 'offered'",
                 params![sequence as i64, written(at)],
             )?;
@@ -181,9 +190,28 @@ impl Ledger {
         })
     }
 
-    /// Fills a new ledger with the documents that are known again, and notes that the old one was lost.
+    /// The remote application has retrieved the document in the very moment of its release: it was never released.
+    pub fn take_back_release(&mut self, sequence: u64, at: DateTime<Utc>) -> Result<()> {
+        self.transact("take back a release", |db| {
+            db.execute(
+                "UPDATE document SET state = 'retrieved', retrieved = ?2, released = NULL, released_by = NULL, \
+                 release_reason = NULL WHERE sequence = ?1",
+                params![sequence as i64, written(at)],
+            )?;
+            db.execute("DELETE FROM gap WHERE kind = 'released' AND at = ?1", [written(at)])?;
+            db.execute(
+                "DELETE FROM notification WHERE delivered IS NULL AND created = ?1",
+                [written(at)],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Takes in documents that are known again, and notes that the ledger had lost them. What it kept of counters is of
+    /// no use then.
     pub fn rebuild(&mut self, rows: &[Row], gap: &Gap, managers: &[String], event: &Event) -> Result<()> {
         self.transact("rebuild", |db| {
+            db.execute("DELETE FROM baseline", [])?;
             for row in rows {
                 db.execute(
                     "INSERT INTO document (sequence, doc_id, name, state, created, covers_from, covers_to, records, \

@@ -49,3 +49,18 @@ pub enum CollectionStatus {
     ConnectionTimeout = 6,
     DataIncomplete = 7,
 }
+
+impl CollectionStatus {
+    /// The label in the MIB.
+    pub fn label(self) -> &'static str {
+        match self {
+            CollectionStatus::Unknown => "unknown",
+            CollectionStatus::Success => "success",
+            CollectionStatus::DeviceFull => "deviceFull",
+            CollectionStatus::WriteError => "writeError",
+            CollectionStatus::FileNotExist => "fileNotExist",
+            CollectionStatus::ConnectionTimeout => "connectionTimeout",
+            CollectionStatus::DataIncomplete => "dataIncomplete",
+        }
+    }
+}

@@ -30,7 +30,7 @@ pub use documents::{Releasing, Row, Sealing, State};
 pub use event::{CollectionStatus, Event};
 pub use gaps::{Gap, GapKind, Skip};
 pub use last::LastDocument;
-pub use outbox::{Pending, Tell, retry_after};
+pub use outbox::{LONGEST_WAIT, Pending, Tell, retry_after};
 
 use crate::{
     exit::{Error, Exit, exit_of, is_full},
@@ -57,6 +57,12 @@ pub struct Identity {
     pub inode: u64,
     /// When a name in it was last made, changed or removed, in nanoseconds since 1970.
     pub changed: i64,
+}
+
+impl Identity {
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a text and two numbers are always JSON")
+    }
 }
 
 const IDENTITY: &str = "spool-identity";
@@ -305,8 +311,7 @@ impl From<LedgerError> for Error {
                 let exit = match source.sqlite_error_code() {
                     Some(DiskFull | CannotOpen) => Exit::CannotCreate,
                     Some(PermissionDenied | ReadOnly | AuthorizationForStatementDenied) => Exit::Denied,
-                    Some(DatabaseBusy | DatabaseLocked) => Exit::Blocked,
-                    Some(SystemIoFailure | FileLockingProtocolFailed) => Exit::Io,
+                    Some(SystemIoFailure | FileLockingProtocolFailed | DatabaseBusy | DatabaseLocked) => Exit::Io,
                     _ => Exit::Internal,
                 };
                 Error::new(exit, message).full_if(source.sqlite_error_code() == Some(DiskFull))

@@ -21,12 +21,15 @@ pub struct Pending {
     pub last_error: Option<String>,
 }
 
+/// The longest that an attempt is put off.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 /// How long to wait after this many failed attempts: the next run tries again at once, then one minute, doubled up to
 /// an hour.
 pub fn retry_after(attempts: u32) -> Duration {
     match attempts {
         0 | 1 => Duration::ZERO,
-        n => Duration::from_secs(60 << (n - 2).min(6)).min(Duration::from_secs(3600)),
+        n => Duration::from_secs(60 << (n - 2).min(6)).min(LONGEST_WAIT),
     }
 }
 

@@ -1,12 +1,17 @@
 //! Takes notifications out of the ledger's outbox and sends them, each manager its own in order.
 
+use std::time::{Duration, Instant};
+
 use chrono::{DateTime, Utc};
 
 use super::{Engine, Sender, Unsent};
 use crate::{
     config::{Config, Manager},
-    ledger::{Event, Ledger, LedgerError, Pending},
+    ledger::{Event, LONGEST_WAIT, Ledger, LedgerError, Pending},
 };
+
+/// A capture holds its lock while it sends: a long backlog is left to the runs after it, or to `billdrop notify`.
+const LONGEST_ROUND: Duration = Duration::from_secs(20);
 
 /// What a round of sending came to.
 #[derive(Debug, Default)]
@@ -47,7 +52,8 @@ pub fn deliver(
         return Ok(round);
     }
     let sender = Sender::new(engine(ledger, config, mac)?, &config.snmp.enterprise).map_err(RoundError::Sender)?;
-    while !queues.is_empty() {
+    let begun = Instant::now();
+    while !queues.is_empty() && (now.is_none() || begun.elapsed() < LONGEST_ROUND) {
         let jobs = queues
             .iter()
             .map(|(manager, queue)| (manager.clone(), queue[0].event.clone()));
@@ -79,11 +85,11 @@ pub fn deliver(
 
 /// Sends events that the ledger could not take (its disk is full, say): once, to every manager.
 pub fn send_at_once(ledger: Option<&Ledger>, config: &Config, mac: [u8; 6], events: &[Event]) -> Vec<Unsent> {
-    let boots = ledger.and_then(|ledger| ledger.meta(BOOTS).ok().flatten());
-    let engine = Engine {
+    let counted = ledger.and_then(|ledger| engine(ledger, config, mac).ok());
+    let engine = counted.unwrap_or_else(|| Engine {
         id: engine_id(config, None, mac),
-        boots: boots.and_then(|text| text.parse().ok()).unwrap_or(1),
-    };
+        boots: 1,
+    });
     match Sender::new(engine, &config.snmp.enterprise) {
         Ok(sender) => {
             let jobs = config
@@ -104,6 +110,10 @@ pub fn send_at_once(ledger: Option<&Ledger>, config: &Config, mac: [u8; 6], even
 }
 
 fn drop_strangers(ledger: &mut Ledger, config: &Config, pending: &[Pending]) -> Result<usize, RoundError> {
+    // Without any manager this is rather the wrong configuration than one that gave up all of them.
+    if config.managers.is_empty() {
+        return Ok(0);
+    }
     let known = |address: &str| config.managers.iter().any(|manager| manager.address == address);
     let strangers: Vec<i64> = pending.iter().filter(|p| !known(&p.manager)).map(|p| p.id).collect();
     if !strangers.is_empty() {
@@ -112,8 +122,12 @@ fn drop_strangers(ledger: &mut Ledger, config: &Config, pending: &[Pending]) -> 
     Ok(strangers.len())
 }
 
-/// For each manager its notifications in order. One that is not due yet holds up those behind it; one from the future
-/// is due, because the clock was set back.
+/// One from the future, or due later than any attempt is put off, is due: the clock was set back.
+fn is_due(pending: &Pending, now: DateTime<Utc>) -> bool {
+    pending.next_attempt <= now || pending.created > now || pending.next_attempt > now + LONGEST_WAIT
+}
+
+/// For each manager its notifications in order. One that is not due yet holds up those behind it.
 fn queues(config: &Config, pending: Vec<Pending>, now: Option<DateTime<Utc>>) -> Vec<(Manager, Vec<Pending>)> {
     let mut queues: Vec<(Manager, Vec<Pending>)> = Vec::new();
     for manager in &config.managers {
@@ -124,7 +138,7 @@ fn queues(config: &Config, pending: Vec<Pending>, now: Option<DateTime<Utc>>) ->
             .collect();
         let due = queue
             .first()
-            .is_some_and(|first| now.is_none_or(|now| first.next_attempt <= now || first.created > now));
+            .is_some_and(|first| now.is_none_or(|now| is_due(first, now)));
         let again = queues.iter().any(|(known, _)| known.address == manager.address);
         if due && !again {
             queues.push((manager.clone(), queue));

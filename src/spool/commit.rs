@@ -9,7 +9,7 @@ use crate::{
     config::Profile,
     document::{self, Body, Header, Written},
     exit::{Error, exit_of, is_full},
-    ledger::{Gap, LastDocument, Ledger, LedgerError, Sealing, Tell},
+    ledger::{Gap, Identity, LastDocument, Ledger, LedgerError, Sealing, Tell},
     record::DocumentInformation,
 };
 
@@ -22,6 +22,8 @@ pub struct Draft<'a> {
     pub checksum: bool,
     pub gaps: &'a [Gap],
     pub baselines: &'a [(String, Vec<u8>)],
+    /// What managers are told of the capture, whatever becomes of the offer.
+    pub tell: &'a Tell,
 }
 
 /// Where the commit stopped.
@@ -75,8 +77,8 @@ pub fn commit(
 ) -> Result<Written, CommitError> {
     let sequence = draft.information.sequence;
     let doc_id = draft.header.doc_id.to_string();
-    let written = match write_partial(spool, draft, body) {
-        Ok(written) => written,
+    let (written, identity) = match write_partial(spool, draft, body) {
+        Ok(done) => done,
         Err(source) => {
             discard(spool, draft);
             let what = format!("cannot write {}", spool.path(&draft.name.partial()).display());
@@ -96,6 +98,8 @@ pub fn commit(
         tells: draft.header.profile == Profile::Full,
         gaps: draft.gaps,
         baselines: draft.baselines,
+        identity,
+        tell: draft.tell,
     };
     if let Err(e) = ledger.seal(&sealing) {
         // Perhaps the seal is on the disk all the same. Were the file to go then, the document would pass for retrieved.
@@ -127,7 +131,6 @@ pub(super) fn offer(
     let partial = format!(".{}.partial", document.name);
     spool
         .publish(&partial, &document.name)
-        .and_then(|()| spool.sync())
         .map_err(|source| CommitError::NotOffered {
             what: format!("cannot offer {}", spool.path(&document.name).display()),
             source,
@@ -143,8 +146,10 @@ pub(super) fn note_offer(
     tell: &Tell,
     at: DateTime<Utc>,
 ) -> Result<(), CommitError> {
-    let identity = spool.identity().map_err(|source| CommitError::NotOffered {
-        what: format!("cannot look at {}", spool.directory.display()),
+    // Also where the rename was an earlier run's: only what is synced may be told.
+    let identity = spool.sync().and_then(|()| spool.identity());
+    let identity = identity.map_err(|source| CommitError::NotOffered {
+        what: format!("cannot sync {}", spool.directory.display()),
         source,
     })?;
     ledger
@@ -152,7 +157,7 @@ pub(super) fn note_offer(
         .map_err(CommitError::NotNoted)
 }
 
-fn write_partial(spool: &Spool, draft: &Draft<'_>, body: &mut Body) -> io::Result<Written> {
+fn write_partial(spool: &Spool, draft: &Draft<'_>, body: &mut Body) -> io::Result<(Written, Identity)> {
     let file = spool.create(&draft.name.partial())?;
     let information = Some(draft.information);
     let written = document::write(&file, &draft.header, information, body, Utc::now(), draft.checksum)?;
@@ -160,7 +165,7 @@ fn write_partial(spool: &Spool, draft: &Draft<'_>, body: &mut Body) -> io::Resul
     file.sync_all()?;
     // POSIX lets a synced file lose its name: sealed, without a file, would later pass for retrieved.
     spool.sync()?;
-    Ok(written)
+    Ok((written, spool.identity()?))
 }
 
 /// Leaves nothing behind. A temporary file that cannot be removed now is removed by the next run.

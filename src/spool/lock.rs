@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use fs2::FileExt;
@@ -62,6 +63,11 @@ impl Lock {
         file.rewind().ok()?;
         file.take(32).read_to_string(&mut text).ok()?;
         text.trim().parse().ok()
+    }
+
+    /// How long ago the lock was taken, by the clock of the file system.
+    pub fn held_for(&self) -> Option<Duration> {
+        self.file.metadata().ok()?.modified().ok()?.elapsed().ok()
     }
 
     /// For the message to the others only: that it could not be written is no failure.

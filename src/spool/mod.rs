@@ -39,6 +39,6 @@ pub use lock::{Lock, Locked};
 pub use name::{DocumentName, NamingRule, check_hostname, longest_name, next_stamp};
 pub use place::{Entry, Listing, Spool, group_id};
 pub use rebuild::open_ledger;
-pub use recover::{Standing, recover, survey};
-pub use release::{Released, release};
+pub use recover::{Standing, missing, recover, survey};
+pub use release::{Released, give_up, release};
 pub use wait::Watch;

@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Entry, Listing, Locked, Spool};
+use super::{Locked, Spool};
 use crate::{
     document::{self, Limits, Verified},
     exit::{Error, Result},
@@ -22,6 +22,9 @@ use crate::{
 
 /// Opens the ledger and checks it. A damaged one is set aside once; if the new one is damaged too, that is an error.
 ///
+/// A ledger that is sound but knows less than `last-document` or the spool has gone back in time: its log was cut or
+/// lost, it was restored from an old copy, or deleted. It is told what it has forgotten, so that no number is given twice.
+///
 /// `recorder` is the host name in the names of our documents.
 pub fn open_ledger(
     spool: &Spool,
@@ -30,46 +33,57 @@ pub fn open_ledger(
     now: DateTime<Utc>,
     _locked: &Locked<'_>,
 ) -> Result<Ledger> {
-    let damage = match Ledger::open(&spool.state).and_then(|ledger| ledger.check().map(|()| ledger)) {
-        Ok(ledger) if !was_lost(&ledger, spool, recorder)? => return Ok(ledger),
-        Ok(ledger) => {
-            return rebuild(ledger, spool, "it was missing", managers, now);
+    match Ledger::open(&spool.state).and_then(|ledger| ledger.check().map(|()| ledger)) {
+        Ok(mut ledger) => {
+            let known = ledger.last()?.map_or(0, |row| row.sequence);
+            let forgotten = forgotten(&ledger, spool, recorder, known, now)?;
+            if !forgotten.is_empty() {
+                let why = match known {
+                    0 => "it was missing".to_owned(),
+                    n => format!("it had gone back to document {n}"),
+                };
+                rebuild(&mut ledger, &forgotten, &why, managers, now)?;
+            }
+            Ok(ledger)
         }
-        Err(e @ LedgerError::Damaged { .. }) => e,
-        Err(e) => return Err(e.into()),
-    };
-    let aside = set_aside(&spool.state, now).map_err(|e| Error::file("set aside the ledger in", &spool.state, &e))?;
-    tracing::error!("{damage}; it lies in {aside} now and is rebuilt from the spool and from last-document");
-    rebuild(
-        Ledger::open_new(&spool.state)?,
-        spool,
-        &damage.to_string(),
-        managers,
-        now,
-    )
+        Err(damage @ LedgerError::Damaged { .. }) => {
+            let aside =
+                set_aside(&spool.state, now).map_err(|e| Error::file("set aside the ledger in", &spool.state, &e))?;
+            tracing::error!("{damage}; it lies in {aside} now");
+            let mut ledger = Ledger::open_new(&spool.state)?;
+            let forgotten = forgotten(&ledger, spool, recorder, 0, now)?;
+            rebuild(&mut ledger, &forgotten, &damage.to_string(), managers, now)?;
+            Ok(ledger)
+        }
+        Err(e) => Err(e.into()),
+    }
 }
 
-/// A ledger without anything in it, beside a `last-document` or a document of ours in the spool: the ledger file was
-/// deleted, or the whole state directory.
-fn was_lost(ledger: &Ledger, spool: &Spool, recorder: &str) -> Result<bool> {
-    if ledger.last()?.is_some() || !ledger.gaps()?.is_empty() {
-        return Ok(false);
-    }
-    if LastDocument::read(&spool.state)?.is_some() {
-        return Ok(true);
-    }
-    let listing = list(spool)?;
-    let mut ours = listing
-        .documents
-        .iter()
-        .filter(|entry| entry.document.hostname == recorder);
-    Ok(ours.any(|entry| row_of(spool, entry, Utc::now()).is_some()))
-}
-
-fn list(spool: &Spool) -> Result<Listing> {
-    spool
+/// Documents with a higher sequence number than the ledger knows, in order.
+fn forgotten(ledger: &Ledger, spool: &Spool, recorder: &str, known: u64, now: DateTime<Utc>) -> Result<Vec<Row>> {
+    let listing = spool
         .list()
-        .map_err(|e| Error::file("read the spool", &spool.directory, &e))
+        .map_err(|e| Error::file("read the spool", &spool.directory, &e))?;
+    let last = LastDocument::read(&spool.state)?;
+    let mut found = Vec::new();
+    for entry in &listing.documents {
+        // Another recorder's document is foreign, but not to a ledger that knows nothing: the host may have a new name.
+        let may_be_ours = known == 0 || entry.document.hostname == recorder;
+        if may_be_ours && ledger.by_name(&entry.name)?.is_none() {
+            found.extend(row_of_file(spool, &entry.name, &entry.name, State::Offered, now));
+        }
+    }
+    if let Some(last) = &last {
+        found.extend(sealed_partial(spool, last, now));
+        // The last document need not be in the spool any more.
+        if !found.iter().any(|row| row.sequence >= last.sequence) {
+            found.push(retrieved_row(last, now));
+        }
+    }
+    found.retain(|row| row.sequence > known);
+    found.sort_by_key(|row| row.sequence);
+    found.dedup_by_key(|row| row.sequence);
+    Ok(found)
 }
 
 /// Renames ledger and log; returns the new name.
@@ -79,7 +93,8 @@ fn set_aside(state: &Path, now: DateTime<Utc>) -> io::Result<String> {
         .map(|n| format!("{}.damaged-{stamp}-{n}", ledger::FILE))
         .find(|name| !state.join(name).exists())
         .unwrap_or_default();
-    for suffix in ["-wal", "-shm", ""] {
+    // The file itself first: SQLite throws away a log without one, but would take a file without its log for whole.
+    for suffix in ["", "-wal", "-shm"] {
         let from = state.join(format!("{}{suffix}", ledger::FILE));
         match fs::rename(&from, state.join(format!("{aside}{suffix}"))) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -90,24 +105,7 @@ fn set_aside(state: &Path, now: DateTime<Utc>) -> io::Result<String> {
     Ok(aside)
 }
 
-fn rebuild(mut ledger: Ledger, spool: &Spool, why: &str, managers: &[String], now: DateTime<Utc>) -> Result<Ledger> {
-    let last = LastDocument::read(&spool.state)?;
-    let mut found: Vec<Row> = list(spool)?
-        .documents
-        .iter()
-        .filter_map(|entry| row_of(spool, entry, now))
-        .collect();
-    if let Some(sealed) = last.as_ref().and_then(|last| sealed_partial(spool, last, now)) {
-        found.push(sealed);
-    }
-    found.sort_by_key(|row| row.sequence);
-    found.dedup_by_key(|row| row.sequence);
-    // The last known document need not be in the spool any more.
-    if let Some(last) = &last
-        && !found.iter().any(|row| row.sequence >= last.sequence)
-    {
-        found.push(retrieved_row(last, now));
-    }
+fn rebuild(ledger: &mut Ledger, found: &[Row], why: &str, managers: &[String], now: DateTime<Utc>) -> Result<()> {
     let reason = format!(
         "{why}; known again: {}",
         match found.last() {
@@ -115,20 +113,14 @@ fn rebuild(mut ledger: Ledger, spool: &Spool, why: &str, managers: &[String], no
             None => "no document, so the count begins anew".to_owned(),
         }
     );
+    tracing::error!("the ledger was rebuilt: {reason}");
     let event = Event::Gap {
         sequence: found.last().map_or(0, |row| row.sequence),
         reason: format!("the ledger was rebuilt: {reason}"),
         at: now,
     };
-    let gap = Gap::new(GapKind::LedgerRebuilt, now, reason);
-    tracing::error!("the ledger was rebuilt: {}", gap.reason);
-    ledger.rebuild(&found, &gap, managers, &event)?;
-    Ok(ledger)
-}
-
-/// The row of a document that lies in the spool; `None` for a file that is no valid document of billdrop.
-fn row_of(spool: &Spool, entry: &Entry, now: DateTime<Utc>) -> Option<Row> {
-    row_of_file(spool, &entry.name, &entry.name, State::Offered, now)
+    ledger.rebuild(found, &Gap::new(GapKind::LedgerRebuilt, now, reason), managers, &event)?;
+    Ok(())
 }
 
 /// A document that was sealed but not renamed when the ledger was lost: its temporary file is what `last-document` says.

@@ -8,11 +8,14 @@
 //! | sealed | no | no | renamed, and already retrieved | offer, retrieve |
 //! | sealed | yes | yes | another file has the name, or died between link and unlink | same file: discard the partial, offer; else stop |
 //! | offered | any | yes | waiting for its pickup | wait |
-//! | offered | any | no | picked up | retrieve |
+//! | offered | yes | no | a power failure undid the rename | rename, offer |
+//! | offered | no | no | picked up | retrieve |
 //! | retrieved | any | yes | somebody put it back | offer again: it blocks like any other |
 //! | retrieved | any | no | over | nothing |
 //! | released | any | yes | died while moving it aside | move it |
 //! | released | any | no | over | nothing |
+//!
+//! Before a document counts as retrieved, `refuse_unexplained` makes sure that it is this very directory which it has left.
 //!
 //! Documents that the ledger does not know are somebody's copy or another recorder's: reported as foreign, they do not
 //! block.
@@ -63,7 +66,8 @@ fn decide(ledger: State, partial: bool, document: bool) -> Action {
         (State::Sealed, false, false) => Action::OfferAndRetrieve,
         (State::Sealed, true, true) => Action::Obstructed,
         (State::Offered, _, true) => Action::Wait,
-        (State::Offered, _, false) => Action::Retrieve,
+        (State::Offered, true, false) => Action::Rename,
+        (State::Offered, false, false) => Action::Retrieve,
         (State::Retrieved, _, true) => Action::OfferAgain,
         (State::Released, _, true) => Action::MoveAside,
         (State::Retrieved | State::Released, _, false) => Action::Nothing,
@@ -158,12 +162,13 @@ fn act(
         }
         Action::Offer => note_offer(spool, ledger, row.sequence, &tell(row), now)?,
         Action::OfferAndRetrieve => {
+            refuse_unexplained(spool, ledger, row)?;
             note_offer(spool, ledger, row.sequence, &tell(row), now)?;
             ledger.retrieve(row.sequence, now)?;
         }
         Action::Obstructed => obstructed(spool, ledger, row, &partial, tell, now)?,
         Action::Retrieve => {
-            refuse_another_directory(spool, ledger, row)?;
+            refuse_unexplained(spool, ledger, row)?;
             ledger.retrieve(row.sequence, now)?;
             tracing::info!("{} has been retrieved", row.name);
         }
@@ -171,7 +176,7 @@ fn act(
             tracing::warn!("{} has come back to the spool; it is offered again", row.name);
             note_offer(spool, ledger, row.sequence, &Tell::nobody(), now)?;
         }
-        Action::MoveAside => release::move_aside(spool, &row.name)?,
+        Action::MoveAside => drop(release::move_aside(spool, &row.name)?),
     }
     Ok(())
 }
@@ -207,10 +212,21 @@ fn same_file(spool: &Spool, a: &str, b: &str) -> io::Result<bool> {
     Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
-/// An offered file is missing: deleted by the remote application, or is this another directory? The empty mount point
-/// of a disk that is not there has another inode, and an older time than the deletion would have left. And with
-/// another path configured the file may lie where it was.
-fn refuse_another_directory(spool: &Spool, ledger: &Ledger, row: &Row) -> Result<()> {
+/// An offered file is missing. That is the pickup only if this is the directory it was in: not the empty mount point of
+/// a disk that is not there, nor another spool with the same ledger. And a file of its size under its name, that is
+/// merely no longer ours, has not been picked up either.
+fn refuse_unexplained(spool: &Spool, ledger: &Ledger, row: &Row) -> Result<()> {
+    let path = spool.path(&row.name);
+    if path
+        .symlink_metadata()
+        .is_ok_and(|found| found.is_file() && found.len() == row.octets)
+    {
+        return Err(Error::new(
+            Exit::Denied,
+            format!("{} still lies there, but belongs to another user now", path.display()),
+        )
+        .next("Give it back with chown, or delete it once it is fetched."));
+    }
     let now = spool
         .identity()
         .map_err(|e| Error::file("look at", &spool.directory, &e))?;
@@ -229,20 +245,32 @@ fn refuse_another_directory(spool: &Spool, ledger: &Ledger, row: &Row) -> Result
         )
         .next("One ledger serves one spool. Give this spool a [state] directory of its own."));
     }
-    if then.path == now.path && then.inode != now.inode && now.changed < then.changed {
+    if then.path == now.path && then.inode != now.inode {
         return Err(Error::new(
             Exit::CannotCreate,
             format!(
-                "{} is not the directory in which {} was offered",
+                "{} is not the directory in which {} was",
                 spool.directory.display(),
                 row.name
             ),
         )
         .next(
-            "Is its disk mounted? If the directory was replaced on purpose, touch it, and the document counts as retrieved.",
+            "Is its disk mounted? If the directory was replaced on purpose, billdrop release gives the document up.",
         ));
     }
     Ok(())
+}
+
+/// The document whose file is missing together with its whole directory, if there is one.
+pub fn missing(spool: &Spool, ledger: &Ledger) -> Result<Option<Row>> {
+    for row in ledger.unfinished()? {
+        let is_there = |name: &str| spool.path(name).symlink_metadata().is_ok();
+        let lies_here = is_there(&row.name) || is_there(&format!(".{}.partial", row.name));
+        if !lies_here && refuse_unexplained(spool, ledger, &row).is_err_and(|e| e.exit() == Exit::CannotCreate) {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
 }
 
 fn discard_unknown(spool: &Spool, listing: &Listing, rows: &[Row]) -> Result<()> {
@@ -274,7 +302,7 @@ mod tests {
             (State::Offered, no, yes, Wait),
             (State::Offered, yes, yes, Wait),
             (State::Offered, no, no, Retrieve),
-            (State::Offered, yes, no, Retrieve),
+            (State::Offered, yes, no, Rename),
             (State::Retrieved, no, yes, OfferAgain),
             (State::Retrieved, no, no, Nothing),
             (State::Retrieved, yes, no, Nothing),

@@ -24,7 +24,8 @@ pub enum Released {
     AlreadyRetrieved,
 }
 
-/// The ledger first, then the file: died in between, the next run moves it (`recover`).
+/// The ledger first, then the file: died in between, the next run moves it (`recover`). When the remote application was
+/// quicker, the ledger takes it back.
 pub fn release(
     spool: &Spool,
     ledger: &mut Ledger,
@@ -32,17 +33,23 @@ pub fn release(
     releasing: &Releasing<'_>,
     _locked: &Locked<'_>,
 ) -> Result<Released> {
-    if !spool.path(&row.name).exists() {
-        ledger.retrieve(row.sequence, releasing.at)?;
-        return Ok(Released::AlreadyRetrieved);
-    }
     ledger.release(row.sequence, releasing)?;
-    move_aside(spool, &row.name)?;
-    Ok(Released::Aside(spool.state.join(RELEASED).join(&row.name)))
+    match move_aside(spool, &row.name)? {
+        Some(path) => Ok(Released::Aside(path)),
+        None => {
+            ledger.take_back_release(row.sequence, releasing.at)?;
+            Ok(Released::AlreadyRetrieved)
+        }
+    }
 }
 
-/// Moves the file out of the spool, never over another one. That it is gone already is fine.
-pub(super) fn move_aside(spool: &Spool, name: &str) -> Result<()> {
+/// A document whose file is missing with its whole directory: nobody will pick it up, and nothing can be moved.
+pub fn give_up(ledger: &mut Ledger, row: &Row, releasing: &Releasing<'_>, _locked: &Locked<'_>) -> Result<()> {
+    Ok(ledger.release(row.sequence, releasing)?)
+}
+
+/// Moves the file out of the spool, never over another one, and says where it is. [`None`]: it had gone already.
+pub(super) fn move_aside(spool: &Spool, name: &str) -> Result<Option<PathBuf>> {
     let directory = spool.state.join(RELEASED);
     let from = spool.path(name);
     match fs::DirBuilder::new().mode(0o700).create(&directory) {
@@ -57,18 +64,29 @@ pub(super) fn move_aside(spool: &Spool, name: &str) -> Result<()> {
     }
     let moved = match fs::rename(&from, &to) {
         Err(e) if e.kind() == ErrorKind::CrossesDevices => copy_then_remove(&from, &to),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         moved => moved,
     };
+    if matches!(&moved, Err(e) if e.kind() == ErrorKind::NotFound) {
+        return Ok(None);
+    }
     moved
         .and_then(|()| File::open(&directory)?.sync_all())
         .and_then(|()| spool.sync())
-        .map_err(|e| Error::file("move aside", &from, &e).next("Nothing is lost; the next run tries again."))
+        .map_err(|e| Error::file("move aside", &from, &e).next("Nothing is lost; the next run tries again."))?;
+    Ok(Some(to))
 }
 
-/// The spool may lie on another file system than the state.
+/// The spool may lie on another file system than the state. The copy has its name only when it is whole.
 fn copy_then_remove(from: &Path, to: &Path) -> io::Result<()> {
-    fs::copy(from, to)?;
-    File::open(to)?.sync_all()?;
-    fs::remove_file(from)
+    let partial = to.with_file_name(".partial");
+    let copied = fs::copy(from, &partial)
+        .and_then(|_| File::open(&partial)?.sync_all())
+        .and_then(|()| fs::rename(&partial, to));
+    match copied {
+        Ok(()) => fs::remove_file(from),
+        Err(e) => {
+            let _ = fs::remove_file(&partial);
+            Err(e)
+        }
+    }
 }
