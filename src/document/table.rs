@@ -4,12 +4,12 @@
 //! [`BLOCK`] rows each, so that memory stays the same for every document. Columns that are empty in every row are
 //! left out, long values are clipped; JSON and CSV have everything.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufWriter, Write};
 
 use unicode_width::UnicodeWidthStr;
 
 use super::{Reader, ShowError, csv::cell, lexical};
-use crate::record::{DOCUMENT_INFORMATION, Kind, Record, ServiceDefinition, Value};
+use crate::record::{DOCUMENT_INFORMATION, Field, Kind, Record, ServiceDefinition, Value};
 
 /// Rows whose widths are taken together.
 const BLOCK: usize = 1000;
@@ -18,7 +18,8 @@ const BLOCK: usize = 1000;
 const WIDEST: usize = 60;
 
 /// Streams: what was written before an error is not the whole document.
-pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, mut out: W) -> Result<(), ShowError> {
+pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), ShowError> {
+    let mut out = BufWriter::new(out);
     let header = reader.header();
     let lines = [
         ("docId", header.doc_id.to_string()),
@@ -29,25 +30,52 @@ pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, mut out: W) -> Result<
         ("recorder", safe(header.recorder.as_str())),
     ];
     name_and_value(&mut out, &lines)?;
-    let mut block: Vec<Record> = Vec::new();
+    let mut block = Block::default();
     while let Some(record) = reader.next_record()? {
-        let is_full = block.len() == BLOCK || block.first().is_some_and(|first| first.definition != record.definition);
-        if is_full {
-            table(&mut out, &block)?;
-            block.clear();
-        }
         if *record.definition == DOCUMENT_INFORMATION {
+            block.finish(&mut out)?;
             information(&mut out, &record)?;
-        } else {
-            block.push(record);
+            continue;
         }
+        if block.rows.len() == BLOCK || block.definition != Some(record.definition) {
+            block.finish(&mut out)?;
+            block.definition = Some(record.definition);
+        }
+        block.rows.push(row(record.definition.fields, &record.values));
     }
-    table(&mut out, &block)?;
+    block.finish(&mut out)?;
     if let Some(end) = reader.end() {
         let end_time = lexical::plain(&Kind::DateTimeMsec, &end.end_time.into()).unwrap_or_default();
         writeln!(out, "\n{} records, ended {end_time}", end.count)?;
     }
+    out.flush()?;
     Ok(())
+}
+
+/// Rows that wait until their widths are known, ready as they will be shown: however long the texts of the records
+/// are, a row is short.
+#[derive(Default)]
+struct Block {
+    definition: Option<&'static ServiceDefinition>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Block {
+    fn finish(&mut self, out: &mut impl Write) -> Result<(), ShowError> {
+        if let Some(definition) = self.definition.take() {
+            writeln!(out, "\n{}", definition.name)?;
+            grid(out, definition.fields, &self.rows)?;
+        }
+        self.rows.clear();
+        Ok(())
+    }
+}
+
+fn row(fields: &[Field], values: &[Value]) -> Vec<String> {
+    let cells = fields.iter().zip(values);
+    cells
+        .map(|(field, value)| clip_to_width(&safe(&cell(field, value)), WIDEST))
+        .collect()
 }
 
 /// The fields of the document information record that have a value, then a table of the sources.
@@ -62,17 +90,9 @@ fn information(out: &mut impl Write, record: &Record) -> Result<(), ShowError> {
     name_and_value(out, &lines)?;
     for (field, value) in fields.iter().zip(&record.values) {
         if let (Kind::Structs(children), Value::Structs(items)) = (&field.kind, value) {
-            let is_number: Vec<bool> = children.iter().map(|child| is_number(&child.kind)).collect();
-            let names: Vec<&str> = children.iter().map(|child| child.name).collect();
-            let rows = items.iter().map(|item| {
-                children
-                    .iter()
-                    .zip(item)
-                    .map(|(child, value)| cell(child, value))
-                    .collect()
-            });
+            let rows: Vec<_> = items.iter().map(|item| row(children, item)).collect();
             writeln!(out)?;
-            grid(out, &names, &is_number, rows.collect())?;
+            grid(out, children, &rows)?;
         }
     }
     Ok(())
@@ -86,33 +106,13 @@ fn name_and_value(out: &mut impl Write, lines: &[(&str, String)]) -> Result<(), 
     Ok(())
 }
 
-fn table(out: &mut impl Write, records: &[Record]) -> Result<(), ShowError> {
-    let Some(first) = records.first() else { return Ok(()) };
-    let definition: &ServiceDefinition = first.definition;
-    let names: Vec<&str> = definition.fields.iter().map(|field| field.name).collect();
-    let is_number: Vec<bool> = definition.fields.iter().map(|field| is_number(&field.kind)).collect();
-    let rows = records
-        .iter()
-        .map(|record| {
-            let values = definition.fields.iter().zip(&record.values);
-            values.map(|(field, value)| cell(field, value)).collect()
-        })
-        .collect();
-    writeln!(out, "\n{}", definition.name)?;
-    grid(out, &names, &is_number, rows)
-}
-
-/// Rows below their names, each column as wide as its widest value.
-fn grid(out: &mut impl Write, names: &[&str], is_number: &[bool], rows: Vec<Vec<String>>) -> Result<(), ShowError> {
-    let rows: Vec<Vec<String>> = rows
-        .into_iter()
-        .map(|row| row.iter().map(|value| clipped(&safe(value))).collect())
-        .collect();
+/// Rows below the names of the fields, each column as wide as its widest value.
+fn grid(out: &mut impl Write, fields: &[Field], rows: &[Vec<String>]) -> Result<(), ShowError> {
     let mut columns = Vec::new();
-    for (index, name) in names.iter().enumerate() {
+    for (index, field) in fields.iter().enumerate() {
         let widest = rows.iter().map(|row| row[index].width()).max().unwrap_or(0);
         if widest > 0 {
-            columns.push((index, widest.max(name.width())));
+            columns.push((index, widest.max(field.name.width())));
         }
     }
     let mut line = |value: &dyn Fn(usize) -> String| -> Result<(), ShowError> {
@@ -123,7 +123,7 @@ fn grid(out: &mut impl Write, names: &[&str], is_number: &[bool], rows: Vec<Vec<
             }
             let value = value(*index);
             let gap = " ".repeat(width.saturating_sub(value.width()));
-            if is_number[*index] {
+            if is_number(&fields[*index].kind) {
                 text.push_str(&gap);
                 text.push_str(&value);
             } else {
@@ -133,8 +133,8 @@ fn grid(out: &mut impl Write, names: &[&str], is_number: &[bool], rows: Vec<Vec<
         }
         writeln!(out, "{}", text.trim_end_matches(' ')).map_err(ShowError::Write)
     };
-    line(&|index| names[index].to_owned())?;
-    for row in &rows {
+    line(&|index| fields[index].name.to_owned())?;
+    for row in rows {
         line(&|index| row[index].clone())?;
     }
     Ok(())
@@ -160,24 +160,22 @@ pub(super) fn safe(text: &str) -> String {
     out
 }
 
-fn clipped(text: &str) -> String {
-    clip_to_width(text, WIDEST)
-}
-
-/// At most `columns` wide; what is left out is shown by an ellipsis.
+/// At most `columns` wide; what is left out is shown by an ellipsis. Many characters take no column at all, so their
+/// number is limited too.
 pub(super) fn clip_to_width(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
+    let many = 4 * columns;
+    if text.len() <= many && text.width() <= columns {
         return text.to_owned();
     }
     let mut out = String::new();
-    for c in text.chars() {
-        let mut longer = out.clone();
-        longer.push(c);
-        if longer.width() + 1 > columns {
-            break;
+    for (index, c) in text.chars().enumerate() {
+        let before = out.len();
+        out.push(c);
+        if index == many || out.width() + 1 > columns {
+            out.truncate(before);
+            out.push('…');
+            return out;
         }
-        out = longer;
     }
-    out.push('…');
     out
 }
