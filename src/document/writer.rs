@@ -44,7 +44,7 @@ pub struct Written {
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] and nothing written when the parts contradict each other, so that [`super::verify`]
-/// would refuse the document; otherwise what `out` or the file behind `body` returned, and what was written is of no
+/// would refuse the document, or when a time cannot be written; otherwise what `out` or the file behind `body` returned, and what was written is of no
 /// use.
 pub fn write<W: Write>(
     out: W,
@@ -57,6 +57,7 @@ pub fn write<W: Write>(
     let information = information.filter(|_| header.profile == Profile::Full);
     check(header, information, body).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
 
+    time(end_time)?;
     let mut writer = Writer::begin(Sealing::new(out), header)?;
     if let Some(information) = information {
         writer.record(&information.to_record())?;
