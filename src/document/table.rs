@@ -1,7 +1,7 @@
 //! A document as tables, for people.
 //!
 //! First what the document is, a name and a value a line. Then a table for each run of records of one type, at most
-//! [`BLOCK`] rows each, so that memory stays the same for every document. Columns that are empty in every row are
+//! 1000 rows each, so that memory stays the same for every document. Columns that are empty in every row are
 //! left out, long values are clipped; JSON and CSV have everything.
 
 use std::io::{BufRead, BufWriter, Write};

@@ -25,7 +25,7 @@ pub struct Header {
     pub profile: Profile,
 }
 
-/// What [`write`] has written.
+/// What [`write()`] has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Number of IPDR records, the document information record included.
@@ -110,7 +110,7 @@ fn check(header: &Header, information: Option<&DocumentInformation>, body: &Body
 }
 
 /// Writes a document piece by piece: header, any number of records, end. It checks each record by itself; what the
-/// records say together is the caller's business. For documents that go to the spool use [`write`].
+/// records say together is the caller's business. For documents that go to the spool use [`write()`].
 ///
 /// After an I/O error the document is broken: drop the writer.
 #[derive(Debug)]
