@@ -146,7 +146,11 @@ fn records_of_a_failed_source_are_taken_back() {
         0,
         "the file has no name"
     );
-    body.push(&interface(2, "eth0", None)).unwrap();
+    // So many that they go where the forgotten ones were.
+    let others: Vec<Record> = (2..1000).map(|index| interface(index, "eth0", None)).collect();
+    for record in &others {
+        body.push(record).unwrap();
+    }
     let mut out = Vec::new();
     document::write(
         &mut out,
@@ -157,7 +161,9 @@ fn records_of_a_failed_source_are_taken_back() {
         false,
     )
     .unwrap();
-    assert_eq!(records(&out), [interface(1, "lo", None), interface(2, "eth0", None)]);
+    let mut expected = vec![interface(1, "lo", None)];
+    expected.extend(others);
+    assert!(records(&out) == expected);
 }
 
 #[test]
@@ -311,6 +317,15 @@ fn a_document_that_contradicts_itself_is_not_written() {
     assert!(write(&header, Some(&of_another_number), &one).contains("sequence number 43"));
     assert!(write(&header, Some(&information(2)), &one).contains("the sources count 2 records, but there are 1"));
     assert!(write(&header, None, &one).contains("needs a document information record"));
+}
+
+#[test]
+fn a_document_of_another_era_is_not_written() {
+    let mut out = Vec::new();
+    let far = Utc.with_ymd_and_hms(10_000, 1, 1, 0, 0, 0).unwrap();
+    let error = document::write(&mut out, &header(Profile::CiscoSamis), None, &mut body(&[]), far, true).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    assert!(out.is_empty());
 }
 
 proptest! {

@@ -21,7 +21,7 @@ impl DocId {
     /// The greatest sequence number that a docId can hold: 48 bits.
     pub const MAX_SEQUENCE: u64 = (1 << 48) - 1;
 
-    /// `sequence` is taken modulo 2^48; [`super::write`] refuses a document whose number does not fit.
+    /// `sequence` is taken modulo 2^48; [`super::write()`] refuses a document whose number does not fit.
     pub fn new(created: DateTime<Utc>, sequence: u64, mac: [u8; 6]) -> DocId {
         let mut octets = [0; 16];
         octets[..4].copy_from_slice(&ntp_seconds(created).to_be_bytes());

@@ -5,7 +5,7 @@
 //! bits: a program that reads numbers as floating point loses digits above 2^53), codes their tokens, lists arrays;
 //! what has no value is left out.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufWriter, Write};
 
 use serde::ser::{Error, Serialize, SerializeMap, SerializeSeq, Serializer};
 
@@ -13,7 +13,8 @@ use super::{Reader, ShowError, lexical};
 use crate::record::{Field, Kind, Record, Value};
 
 /// Streams: what was written before an error is no valid JSON.
-pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, mut out: W) -> Result<(), ShowError> {
+pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), ShowError> {
+    let mut out = BufWriter::new(out);
     let header = reader.header();
     let created = lexical::plain(&Kind::DateTimeMsec, &header.created.into()).unwrap_or_default();
     write!(
@@ -33,6 +34,7 @@ pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, mut out: W) -> Result<
         write!(out, "\"count\":{},\"endTime\":\"{end_time}\"", end.count)?;
     }
     out.write_all(b"}}\n")?;
+    out.flush()?;
     Ok(())
 }
 

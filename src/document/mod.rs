@@ -3,7 +3,7 @@
 //! A document is a header, records and an end with their number. It is written once and never changed. Writing and
 //! reading stream: memory stays the same whether a document has ten records or ten million.
 //!
-//! * [`Body`] takes records while the sources are asked; [`write`] makes the whole document of it. Below them stands
+//! * [`Body`] takes records while the sources are asked; [`write()`] makes the whole document of it. Below them stands
 //!   the plain [`Writer`].
 //! * [`Reader`] gives back the records of a document, ours or a CMTS's, and refuses whatever is not one.
 //! * [`verify`] says whether a document is what was written: whole, valid, its own counts and checksum right.

@@ -1,16 +1,16 @@
 //! A document as tables, for people.
 //!
 //! First what the document is, a name and a value a line. Then a table for each run of records of one type, at most
-//! [`BLOCK`] rows each, so that memory stays the same for every document. A column that is empty in every row is left
+//! 1000 rows each, so that memory stays the same for every document. A column that is empty in every row is left
 //! out, one that has the same value in every row stands above the table, long values of records are clipped; JSON and
 //! CSV have everything.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufWriter, Write};
 
 use unicode_width::UnicodeWidthStr;
 
 use super::{Reader, ShowError, csv::cell, lexical};
-use crate::record::{DOCUMENT_INFORMATION, Kind, Record, ServiceDefinition, Value};
+use crate::record::{DOCUMENT_INFORMATION, Field, Kind, Record, ServiceDefinition, Value};
 
 /// Rows whose widths are taken together.
 const BLOCK: usize = 1000;
@@ -19,7 +19,8 @@ const BLOCK: usize = 1000;
 const WIDEST: usize = 60;
 
 /// Streams: what was written before an error is not the whole document.
-pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, mut out: W) -> Result<(), ShowError> {
+pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), ShowError> {
+    let mut out = BufWriter::new(out);
     let header = reader.header();
     let lines = [
         ("docId", header.doc_id.to_string()),
@@ -30,25 +31,77 @@ pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, mut out: W) -> Result<
         ("recorder", safe(header.recorder.as_str())),
     ];
     name_and_value(&mut out, &lines)?;
-    let mut block: Vec<Record> = Vec::new();
+    let mut block = Block::default();
     while let Some(record) = reader.next_record()? {
-        let is_full = block.len() == BLOCK || block.first().is_some_and(|first| first.definition != record.definition);
-        if is_full {
-            table(&mut out, &block)?;
-            block.clear();
-        }
         if *record.definition == DOCUMENT_INFORMATION {
+            block.finish(&mut out)?;
             information(&mut out, &record)?;
-        } else {
-            block.push(record);
+            continue;
         }
+        if block.rows.len() == BLOCK || block.definition != Some(record.definition) {
+            block.finish(&mut out)?;
+            block.definition = Some(record.definition);
+        }
+        block.rows.push(row(record.definition.fields, &record.values, WIDEST));
     }
-    table(&mut out, &block)?;
+    block.finish(&mut out)?;
     if let Some(end) = reader.end() {
         let end_time = lexical::plain(&Kind::DateTimeMsec, &end.end_time.into()).unwrap_or_default();
         writeln!(out, "\n{} records, ended {end_time}", end.count)?;
     }
+    out.flush()?;
     Ok(())
+}
+
+/// Rows that wait until their widths are known, ready as they will be shown: however long the texts of the records
+/// are, a row is short.
+#[derive(Default)]
+struct Block {
+    definition: Option<&'static ServiceDefinition>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Block {
+    fn finish(&mut self, out: &mut impl Write) -> Result<(), ShowError> {
+        if let Some(definition) = self.definition.take() {
+            writeln!(out, "\n{}", definition.name)?;
+            let columns = self.changing_columns(out, definition.fields)?;
+            grid(out, definition.fields, &columns, &self.rows)?;
+        }
+        self.rows.clear();
+        Ok(())
+    }
+
+    /// Writes what several rows have in common in one line, and returns the other columns that have a value.
+    fn changing_columns(&self, out: &mut impl Write, fields: &[Field]) -> Result<Vec<usize>, ShowError> {
+        let is_same =
+            |column: usize| self.rows.len() > 1 && self.rows.iter().all(|row| row[column] == self.rows[0][column]);
+        let (same, changing): (Vec<usize>, Vec<usize>) = filled_columns(&self.rows)
+            .into_iter()
+            .partition(|column| is_same(*column));
+        if !same.is_empty() {
+            let values = same
+                .iter()
+                .map(|column| format!("{} {}", fields[*column].name, self.rows[0][*column]));
+            writeln!(out, "in every row: {}", values.collect::<Vec<_>>().join(", "))?;
+        }
+        Ok(changing)
+    }
+}
+
+/// Columns that have a value in any row.
+fn filled_columns(rows: &[Vec<String>]) -> Vec<usize> {
+    let count = rows.first().map_or(0, Vec::len);
+    (0..count)
+        .filter(|column| rows.iter().any(|row| !row[*column].is_empty()))
+        .collect()
+}
+
+fn row(fields: &[Field], values: &[Value], widest: usize) -> Vec<String> {
+    let cells = fields.iter().zip(values);
+    cells
+        .map(|(field, value)| clip_to_width(&safe(&cell(field, value)), widest))
+        .collect()
 }
 
 /// The fields of the document information record that have a value, then a table of the sources.
@@ -63,18 +116,10 @@ fn information(out: &mut impl Write, record: &Record) -> Result<(), ShowError> {
     name_and_value(out, &lines)?;
     for (field, value) in fields.iter().zip(&record.values) {
         if let (Kind::Structs(children), Value::Structs(items)) = (&field.kind, value) {
-            let is_number: Vec<bool> = children.iter().map(|child| is_number(&child.kind)).collect();
-            let names: Vec<&str> = children.iter().map(|child| child.name).collect();
-            let rows = items.iter().map(|item| {
-                children
-                    .iter()
-                    .zip(item)
-                    .map(|(child, value)| cell(child, value))
-                    .collect()
-            });
+            // Reasons are for auditors: whole, as long as their definition lets them be.
+            let rows: Vec<_> = items.iter().map(|item| row(children, item, 1024)).collect();
             writeln!(out)?;
-            let rows = safe_rows(rows.collect(), safe);
-            grid(out, &names, &is_number, &rows, &filled_columns(&rows))?;
+            grid(out, children, &filled_columns(&rows), &rows)?;
         }
     }
     Ok(())
@@ -88,65 +133,13 @@ fn name_and_value(out: &mut impl Write, lines: &[(&str, String)]) -> Result<(), 
     Ok(())
 }
 
-fn table(out: &mut impl Write, records: &[Record]) -> Result<(), ShowError> {
-    let Some(first) = records.first() else { return Ok(()) };
-    let definition: &ServiceDefinition = first.definition;
-    let names: Vec<&str> = definition.fields.iter().map(|field| field.name).collect();
-    let is_number: Vec<bool> = definition.fields.iter().map(|field| is_number(&field.kind)).collect();
-    let rows = records
-        .iter()
-        .map(|record| {
-            let values = definition.fields.iter().zip(&record.values);
-            values.map(|(field, value)| cell(field, value)).collect()
-        })
-        .collect();
-    let rows = safe_rows(rows, |value| clip_to_width(&safe(value), WIDEST));
-    let (constant, columns): (Vec<usize>, Vec<usize>) = filled_columns(&rows)
-        .into_iter()
-        .partition(|column| is_constant(&rows, *column));
-    writeln!(out, "\n{}", definition.name)?;
-    if !constant.is_empty() {
-        let same: Vec<String> = constant
-            .iter()
-            .map(|column| format!("{} {}", names[*column], rows[0][*column]))
-            .collect();
-        writeln!(out, "in every row: {}", same.join(", "))?;
-    }
-    grid(out, &names, &is_number, &rows, &columns)
-}
-
-fn safe_rows(rows: Vec<Vec<String>>, safe: impl Fn(&str) -> String) -> Vec<Vec<String>> {
-    rows.into_iter()
-        .map(|row| row.iter().map(|value| safe(value)).collect())
-        .collect()
-}
-
-/// Columns that have a value in any row.
-fn filled_columns(rows: &[Vec<String>]) -> Vec<usize> {
-    let count = rows.first().map_or(0, Vec::len);
-    (0..count)
-        .filter(|column| rows.iter().any(|row| !row[*column].is_empty()))
-        .collect()
-}
-
-/// Whether several rows have the same value there.
-fn is_constant(rows: &[Vec<String>], column: usize) -> bool {
-    rows.len() > 1 && rows.iter().all(|row| row[column] == rows[0][column])
-}
-
-/// These columns of the rows below their names, each as wide as its widest value.
-fn grid(
-    out: &mut impl Write,
-    names: &[&str],
-    is_number: &[bool],
-    rows: &[Vec<String>],
-    columns: &[usize],
-) -> Result<(), ShowError> {
+/// These columns of the rows below the names of their fields, each as wide as its widest value.
+fn grid(out: &mut impl Write, fields: &[Field], columns: &[usize], rows: &[Vec<String>]) -> Result<(), ShowError> {
     let columns: Vec<(usize, usize)> = columns
         .iter()
         .map(|&index| {
             let widest = rows.iter().map(|row| row[index].width()).max().unwrap_or(0);
-            (index, widest.max(names[index].width()))
+            (index, widest.max(fields[index].name.width()))
         })
         .collect();
     let mut line = |value: &dyn Fn(usize) -> String| -> Result<(), ShowError> {
@@ -157,7 +150,7 @@ fn grid(
             }
             let value = value(*index);
             let gap = " ".repeat(width.saturating_sub(value.width()));
-            if is_number[*index] {
+            if is_number(&fields[*index].kind) {
                 text.push_str(&gap);
                 text.push_str(&value);
             } else {
@@ -167,7 +160,7 @@ fn grid(
         }
         writeln!(out, "{}", text.trim_end_matches(' ')).map_err(ShowError::Write)
     };
-    line(&|index| names[index].to_owned())?;
+    line(&|index| fields[index].name.to_owned())?;
     for row in rows {
         line(&|index| row[index].clone())?;
     }
@@ -194,20 +187,22 @@ pub(super) fn safe(text: &str) -> String {
     out
 }
 
-/// At most `columns` wide; what is left out is shown by an ellipsis.
+/// At most `columns` wide; what is left out is shown by an ellipsis. Many characters take no column at all, so their
+/// number is limited too.
 pub(super) fn clip_to_width(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
+    let many = 4 * columns;
+    if text.len() <= many && text.width() <= columns {
         return text.to_owned();
     }
     let mut out = String::new();
-    for c in text.chars() {
-        let mut longer = out.clone();
-        longer.push(c);
-        if longer.width() + 1 > columns {
-            break;
+    for (index, c) in text.chars().enumerate() {
+        let before = out.len();
+        out.push(c);
+        if index == many || out.width() + 1 > columns {
+            out.truncate(before);
+            out.push('…');
+            return out;
         }
-        out = longer;
     }
-    out.push('…');
     out
 }

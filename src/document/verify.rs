@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufReader, Read};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -14,6 +14,9 @@ use crate::record::{DOCUMENT_INFORMATION, Record, Text, Value, find};
 
 /// Octets of the last line of a document with a checksum.
 const CHECKSUM_LINE: usize = CHECKSUM_BEGIN.len() + 64 + CHECKSUM_END.len();
+
+/// Octets that are read and digested at once.
+const PIECE: usize = 64 << 10;
 
 /// What a document says of itself, after everything in it was found right.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +59,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks a whole document in one pass: it is well-formed; each record is valid by its definition; the count is that
+/// Checks a whole document in one pass (`input` needs no buffer): it is well-formed; each record is valid by its definition; the count is that
 /// of the records; docId and creation time agree; the checksum, where there is one, is right. In profile `full`
 /// besides: the document information record is the first and the only one, its sequence number is that of the docId,
 /// its sources count the records that are there, and nothing stands behind the document but the checksum.
@@ -64,8 +67,9 @@ impl fmt::Display for Finding {
 /// # Errors
 /// All that was found, in the order of the document. After octets that are not XML or not a valid record nothing
 /// further is looked for.
-pub fn verify(input: impl BufRead, limits: Limits) -> Result<Verified, Vec<Finding>> {
-    let mut reader = Reader::new(Digesting::new(input), limits).map_err(|error| vec![error.into()])?;
+pub fn verify(input: impl Read, limits: Limits) -> Result<Verified, Vec<Finding>> {
+    let input = BufReader::with_capacity(PIECE, Digesting::new(input));
+    let mut reader = Reader::new(input, limits).map_err(|error| vec![error.into()])?;
     let mut census = Census::default();
     loop {
         match reader.next_record() {
@@ -82,7 +86,7 @@ pub fn verify(input: impl BufRead, limits: Limits) -> Result<Verified, Vec<Findi
     let Some(end) = reader.end() else {
         return Err(vec![Finding::whole("the document has no end")]);
     };
-    let (seal, digests) = reader.into_input().finish();
+    let (seal, digests) = reader.into_input().into_inner().finish();
 
     if header.profile == Profile::Full || census.information.is_some() {
         census.check_information(records, header.doc_id);
@@ -348,35 +352,22 @@ fn checksum(line: &[u8]) -> Option<&[u8]> {
         .strip_suffix(CHECKSUM_END.as_bytes())
 }
 
-impl<R: BufRead> BufRead for Digesting<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.input.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        // What is consumed lies in the buffer still, so this reads nothing.
-        if let Ok(octets) = self.input.fill_buf() {
-            let taken = &octets[..amount.min(octets.len())];
-            let sure = taken.len().saturating_sub(CHECKSUM_LINE);
-            if sure > 0 {
-                self.digest.update(&self.tail);
-                self.digest.update(&taken[..sure]);
-                self.tail.clear();
-            }
-            self.tail.extend_from_slice(&taken[sure..]);
-            let excess = self.tail.len().saturating_sub(CHECKSUM_LINE);
-            self.digest.update(&self.tail[..excess]);
-            self.tail.drain(..excess);
-            self.octets += taken.len() as u64;
-        }
-        self.input.consume(amount);
-    }
-}
-
-impl<R: BufRead> Read for Digesting<R> {
+impl<R: Read> Read for Digesting<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let amount = self.fill_buf()?.read(into)?;
-        self.consume(amount);
+        let amount = self.input.read(into)?;
+        let octets = &into[..amount];
+        // What comes before the last octets of these is not the last line.
+        let sure = amount.saturating_sub(CHECKSUM_LINE);
+        if sure > 0 {
+            self.digest.update(&self.tail);
+            self.digest.update(&octets[..sure]);
+            self.tail.clear();
+        }
+        self.tail.extend_from_slice(&octets[sure..]);
+        let excess = self.tail.len().saturating_sub(CHECKSUM_LINE);
+        self.digest.update(&self.tail[..excess]);
+        self.tail.drain(..excess);
+        self.octets += amount as u64;
         Ok(amount)
     }
 }

@@ -25,7 +25,7 @@ pub struct Header {
     pub profile: Profile,
 }
 
-/// What [`write`] has written.
+/// What [`write()`] has written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Written {
     /// Number of IPDR records, the document information record included.
@@ -44,7 +44,7 @@ pub struct Written {
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] and nothing written when the parts contradict each other, so that [`super::verify`]
-/// would refuse the document; otherwise what `out` or the file behind `body` returned, and what was written is of no
+/// would refuse the document, or when a time cannot be written; otherwise what `out` or the file behind `body` returned, and what was written is of no
 /// use.
 pub fn write<W: Write>(
     out: W,
@@ -57,6 +57,7 @@ pub fn write<W: Write>(
     let information = information.filter(|_| header.profile == Profile::Full);
     check(header, information, body).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
 
+    time(end_time)?;
     let mut writer = Writer::begin(Sealing::new(out), header)?;
     if let Some(information) = information {
         writer.record(&information.to_record())?;
@@ -109,7 +110,7 @@ fn check(header: &Header, information: Option<&DocumentInformation>, body: &Body
 }
 
 /// Writes a document piece by piece: header, any number of records, end. It checks each record by itself; what the
-/// records say together is the caller's business. For documents that go to the spool use [`write`].
+/// records say together is the caller's business. For documents that go to the spool use [`write()`].
 ///
 /// After an I/O error the document is broken: drop the writer.
 #[derive(Debug)]
