@@ -19,3 +19,14 @@ pub fn is_ours(uid: u32, owner: u32) -> bool {
 pub fn effective() -> u32 {
     rustix::process::geteuid().as_raw()
 }
+
+/// Name of the owner of a file, or of the nearest directory around it that this user can see.
+pub fn owner_name(path: &Path) -> Option<String> {
+    let uid = path
+        .ancestors()
+        .skip(1)
+        .find_map(|place| fs::symlink_metadata(place).ok())?
+        .uid();
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok()??;
+    Some(user.name)
+}

@@ -567,3 +567,28 @@ fn a_secret_in_the_wrong_place_is_not_shown() {
         ran.stderr
     );
 }
+
+#[test]
+fn check_finds_what_would_stop_a_capture() {
+    let place = Place::new();
+    let ok = place.run(&["check"]).expect(0);
+    assert!(ok.stdout.contains("will be made by the first capture"), "{ok:?}");
+    place.capture();
+    assert!(place.run(&["check"]).expect(0).stdout.contains("waits for its pickup"));
+
+    fs::set_permissions(place.spool(), fs::Permissions::from_mode(0o2777)).unwrap();
+    let wrong = place.run(&["check"]).expect(69);
+    assert!(wrong.stdout.contains("everybody may delete"), "{wrong:?}");
+    fs::set_permissions(place.spool(), fs::Permissions::from_mode(0o2770)).unwrap();
+
+    place.configure("[[notify]]\naddress = \"127.0.0.1:9\"\ncommunity = { file = \"there-is-none\" }\n");
+    let wrong = place.run(&["check"]).expect(69);
+    assert!(
+        wrong.stdout.contains("WRONG") && wrong.stdout.contains("there-is-none"),
+        "{wrong:?}"
+    );
+
+    place.configure("[spool]\nalarm-after = \"0s\"\n");
+    let wrong = place.run(&["check"]).expect(69);
+    assert!(wrong.stdout.contains("nobody fetches it"), "{wrong:?}");
+}

@@ -4,7 +4,7 @@ use std::{env, path::Path};
 
 use chrono::Utc;
 
-use super::{gather::gather, notify as notify_command, print, setting::Setting};
+use super::{counted, gather::gather, notify as notify_command, print, setting::Setting};
 use crate::{
     capture, cli,
     document::Body,
@@ -12,7 +12,7 @@ use crate::{
     ledger::{Ledger, LedgerError},
     notify,
     record::SourceState,
-    spool::Spool,
+    spool::{self, Spool},
 };
 
 /// One thing that was looked at.
@@ -38,12 +38,15 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
         says: setting.hostname.clone(),
     });
     let spool = Spool::locate(&setting.config)?;
-    findings.push(directory("spool", &spool.directory));
-    findings.push(directory("state", &spool.state));
+    findings.push(directory("spool", &spool, &spool.directory));
+    findings.push(directory("state", &spool, &spool.state));
     findings.push(space(&setting, &spool));
     let ledger = look_at_ledger(&spool, &mut findings);
+    if let Some(ledger) = &ledger {
+        findings.push(document(&setting, &spool, ledger));
+    }
     look_at_sources(&setting, &mut findings)?;
-    look_at_managers(&setting, ledger.as_ref(), &mut findings)?;
+    look_at_managers(&setting, ledger.as_ref(), args.connect, &mut findings)?;
     let width = findings.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
     print(|out| {
         for finding in &findings {
@@ -52,9 +55,6 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
         }
         Ok(())
     })?;
-    if args.connect {
-        notify_command::test(&setting)?;
-    }
     match findings.iter().filter(|finding| !finding.good).count() {
         0 => Ok(()),
         n => Err(Error::new(
@@ -65,25 +65,56 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
 }
 
 /// A directory that is missing is made by the first capture, if its parent is there.
-fn directory(what: &str, path: &Path) -> Finding {
+fn directory(what: &str, spool: &Spool, path: &Path) -> Finding {
     use rustix::fs::{Access, access};
     let parent = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let (good, says) = match (path.symlink_metadata(), access(parent, Access::WRITE_OK)) {
-        (Ok(found), _) if !found.is_dir() => (false, "is not a directory".to_owned()),
-        (Ok(_), _) => match access(path, Access::WRITE_OK | Access::EXEC_OK) {
-            Ok(()) => (true, "can be written".to_owned()),
-            Err(e) => (false, format!("cannot be written: {e}")),
+        (Ok(_), _) => match (
+            spool.examine(path, what),
+            access(path, Access::WRITE_OK | Access::EXEC_OK),
+        ) {
+            (Ok(()), Ok(())) => (true, format!("{} can be written", path.display())),
+            (Ok(()), Err(e)) => (false, format!("{} cannot be written: {e}", path.display())),
+            (Err(e), _) => (false, e.message().to_owned()),
         },
-        (Err(_), Ok(())) => (true, "will be made by the first capture".to_owned()),
-        (Err(_), Err(e)) => (false, format!("is missing, and {}: {e}", parent.display())),
+        (Err(_), Ok(())) => (true, format!("{} will be made by the first capture", path.display())),
+        (Err(_), Err(e)) => (
+            false,
+            format!("{} is missing, and {}: {e}", path.display(), parent.display()),
+        ),
     };
     Finding {
         what: what.to_owned(),
         good,
-        says: format!("{} {says}", path.display()),
+        says,
+    }
+}
+
+/// What lies in the spool, and whether it lies there as it should.
+fn document(setting: &Setting, spool: &Spool, ledger: &Ledger) -> Finding {
+    let (good, says) = match spool::survey(spool, ledger) {
+        Err(e) => (false, e.message().to_owned()),
+        Ok(standing) => match standing.waiting {
+            Some(row) if standing.damaged => (false, format!("{} is damaged", row.name)),
+            Some(row) if setting.is_late(&row, Utc::now()) => (false, format!("{}: nobody fetches it", row.name)),
+            Some(row) => (true, format!("{} waits for its pickup", row.name)),
+            None => match spool::missing(spool, ledger) {
+                Ok(None) => (true, "none waits".to_owned()),
+                Ok(Some(row)) => (
+                    false,
+                    format!("{} is gone with its directory: is the disk mounted?", row.name),
+                ),
+                Err(e) => (false, e.message().to_owned()),
+            },
+        },
+    };
+    Finding {
+        what: "document".to_owned(),
+        good,
+        says,
     }
 }
 
@@ -134,22 +165,44 @@ fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()>
         findings.extend(gathered.statuses.into_iter().map(|status| Finding {
             what: format!("source {}", status.name),
             good: status.state == SourceState::Complete,
-            says: match status.reason.filter(|_| status.state != SourceState::Complete) {
-                Some(reason) => reason,
-                None => format!("{} records", status.records),
+            says: match status.reason {
+                Some(reason) if status.state != SourceState::Complete => reason,
+                Some(reason) if status.records == 0 => format!("0 records: {reason}"),
+                _ => counted(status.records, "record"),
             },
         }));
     }
     Ok(())
 }
 
-fn look_at_managers(setting: &Setting, ledger: Option<&Ledger>, findings: &mut Vec<Finding>) -> Result<()> {
+fn look_at_managers(
+    setting: &Setting,
+    ledger: Option<&Ledger>,
+    connect: bool,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    let failed = match connect {
+        true => notify_command::send_test(setting)?,
+        false => Vec::new(),
+    };
     for manager in &setting.config.managers {
         let how = if manager.inform { "inform" } else { "trap" };
+        let secrets = [&manager.community, &manager.auth_password, &manager.privacy_password];
+        let unreadable = secrets.into_iter().flatten().find_map(|secret| secret.reveal().err());
+        let unsent = failed.iter().find(|unsent| unsent.manager == manager.address);
+        let answer = match (connect, manager.inform) {
+            (false, _) => "",
+            (true, true) => ", acknowledged",
+            (true, false) => ", sent",
+        };
         findings.push(Finding {
             what: format!("manager {}", manager.address),
-            good: true,
-            says: format!("{how}, SNMP version {}", manager.version),
+            good: unreadable.is_none() && unsent.is_none(),
+            says: match (unreadable, unsent) {
+                (Some(reason), _) => reason,
+                (None, Some(unsent)) => unsent.reason.clone(),
+                (None, None) => format!("{how}, SNMP version {}{answer}", manager.version),
+            },
         });
     }
     if !setting.config.managers.is_empty() {

@@ -72,6 +72,9 @@ fn log(status: &SourceStatus) {
     match status.state {
         SourceState::Failed => tracing::error!("source {} failed: {reason}", status.name),
         SourceState::Incomplete => tracing::error!("source {} is incomplete: {reason}", status.name),
+        SourceState::Complete if status.records == 0 && !reason.is_empty() => {
+            tracing::warn!("source {} has no records: {reason}", status.name);
+        }
         SourceState::Complete if reason.is_empty() => {
             tracing::info!("source {}: {} records", status.name, status.records);
         }

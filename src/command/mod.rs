@@ -15,10 +15,18 @@ mod status;
 mod turn;
 mod verify;
 
-use std::io::{self, Write};
+use std::{
+    fmt,
+    io::{self, Write},
+};
 
 use clap::CommandFactory;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::{
+    filter::LevelFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    registry::LookupSpan,
+};
 
 use crate::{
     cli::{Cli, Command, LogFormat},
@@ -76,12 +84,30 @@ pub fn start_log(cli: &Cli) {
             .with(filter)
             .init(),
         LogFormat::Text => log
-            .without_time()
-            .with_ansi(false)
+            .event_format(Plain)
             .with_max_level(LevelFilter::TRACE)
             .finish()
             .with(filter)
             .init(),
+    }
+}
+
+/// One line: the program, what is said, and how bad it is. Nothing else: cron mails it, and people read it.
+struct Plain;
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        out.write_str(match *event.metadata().level() {
+            Level::ERROR => "billdrop: ",
+            Level::WARN => "billdrop: warning: ",
+            _ => "billdrop: info: ",
+        })?;
+        context.field_format().format_fields(out.by_ref(), event)?;
+        writeln!(out)
     }
 }
 

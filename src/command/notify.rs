@@ -30,6 +30,11 @@ pub fn run(cli: &cli::Cli, args: &cli::Notify) -> Result<()> {
     };
     let mac = setting.mac(Some(&ledger))?;
     let round = notify::deliver(&mut ledger, &setting.config, mac, None).map_err(refuse)?;
+    match (setting.config.managers.is_empty(), round.delivered + round.failed.len()) {
+        (true, _) => tracing::info!("no manager is configured"),
+        (false, 0) => tracing::info!("nothing is pending"),
+        _ => {}
+    }
     if round.delivered > 0 {
         print(|out| writeln!(out, "{} notifications delivered", round.delivered))?;
     }
@@ -43,19 +48,12 @@ pub fn run(cli: &cli::Cli, args: &cli::Notify) -> Result<()> {
 }
 
 /// Sends a test notification to every manager, past the outbox.
-pub fn test(setting: &Setting) -> Result<()> {
+fn test(setting: &Setting) -> Result<()> {
     if setting.config.managers.is_empty() {
         return Err(Error::new(Exit::Configuration, "no manager is configured")
             .next("Add a [[notify]] table with an address to the configuration."));
     }
-    let spool = Spool::locate(&setting.config)?;
-    let ledger = Ledger::open_existing(&spool.state).ok();
-    let mac = setting.mac(ledger.as_ref())?;
-    let event = Event::Test {
-        recorder: setting.hostname.clone(),
-        at: Utc::now(),
-    };
-    let failed = notify::send_at_once(ledger.as_ref(), &setting.config, mac, &[event]);
+    let failed = send_test(setting)?;
     print(|out| {
         for manager in &setting.config.managers {
             let unsent = failed.iter().find(|unsent| unsent.manager == manager.address);
@@ -69,6 +67,18 @@ pub fn test(setting: &Setting) -> Result<()> {
         Ok(())
     })?;
     answer(&failed)
+}
+
+/// Returns the managers that have not got it, and why.
+pub fn send_test(setting: &Setting) -> Result<Vec<notify::Unsent>> {
+    let spool = Spool::locate(&setting.config)?;
+    let ledger = Ledger::open_existing(&spool.state).ok();
+    let mac = setting.mac(ledger.as_ref())?;
+    let event = Event::Test {
+        recorder: setting.hostname.clone(),
+        at: Utc::now(),
+    };
+    Ok(notify::send_at_once(ledger.as_ref(), &setting.config, mac, &[event]))
 }
 
 fn answer(failed: &[notify::Unsent]) -> Result<()> {

@@ -13,9 +13,9 @@ use crate::{
     capture::Source,
     document::{self, Body, DocId, Header},
     exit::{Error, Exit, Result},
-    ledger::Ledger,
+    ledger::{Ledger, LedgerError},
     record::{DocumentInformation, Text},
-    spool::{self, Spool},
+    spool::{self, Spool, Standing},
 };
 
 /// Says what each source has, and whether a document could be offered now.
@@ -24,10 +24,10 @@ pub fn dry_run(setting: &Setting, sources: &[Box<dyn Source>]) -> Result<()> {
     let (gathered, body) = ask(setting, sources, now)?;
     let spool = Spool::locate(&setting.config)?;
     let standing = match Ledger::open_existing(&spool.state) {
-        Ok(ledger) => spool::survey(&spool, &ledger).ok(),
-        Err(_) => None,
+        Ok(ledger) => spool::survey(&spool, &ledger),
+        Err(LedgerError::Missing { .. }) => Ok(Standing::default()),
+        Err(e) => Err(e.into()),
     };
-    let waiting = standing.and_then(|standing| standing.waiting);
     print(|out| {
         for status in &gathered.statuses {
             let reason = status.reason.as_deref().map_or(String::new(), |r| format!(": {r}"));
@@ -40,7 +40,11 @@ pub fn dry_run(setting: &Setting, sources: &[Box<dyn Source>]) -> Result<()> {
             )?;
         }
         writeln!(out, "would write {} records, {} octets", body.count(), body.octets())?;
-        match &waiting {
+        let waiting = match &standing {
+            Err(e) => return writeln!(out, "cannot tell whether it is blocked: {}", e.message()),
+            Ok(standing) => &standing.waiting,
+        };
+        match waiting {
             Some(row) => writeln!(out, "blocked: {} waits for its pickup", spool.path(&row.name).display()),
             None => writeln!(out, "not blocked"),
         }

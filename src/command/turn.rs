@@ -1,6 +1,6 @@
 //! One turn of file mode, while the lock is held: recover, capture, offer, notify.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -266,22 +266,15 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// The spool's file system must have room for the document; that of the state for the ledger's log.
     fn too_full(&self, wanted: u64) -> Option<Error> {
-        let directory = &self.spool.directory;
-        let free = match self.spool.free() {
-            Ok(free) if free >= wanted => return None,
-            Ok(free) => free,
-            Err(e) => return Some(Error::file("ask for the free space of", directory, &e)),
-        };
-        let size = |octets| bytesize::ByteSize(octets).display().iec();
-        let message = format!(
-            "the file system of {} is too full: {} free, {} wanted ([spool] min-free)",
-            directory.display(),
-            size(free),
-            size(wanted)
-        );
-        let next = "Make room; nothing was captured, and nothing is lost: the counters go on.";
-        Some(Error::new(Exit::CannotCreate, message).next(next).full_if(true))
+        const LOG: u64 = 1 << 20;
+        let min_free = self.setting.config.spool.min_free.0;
+        let spool = (&self.spool.directory, wanted);
+        let state = (&self.spool.state, min_free.min(LOG));
+        [spool, state]
+            .into_iter()
+            .find_map(|(directory, wanted)| refuse_full(directory, wanted))
     }
 
     /// No document could be written: ledger and managers are to know.
@@ -321,6 +314,23 @@ impl<'a> Turn<'a> {
                 .next("The reasons stand above. The next document covers this time too."),
         )
     }
+}
+
+fn refuse_full(directory: &Path, wanted: u64) -> Option<Error> {
+    let free = match fs2::available_space(directory) {
+        Ok(free) if free >= wanted => return None,
+        Ok(free) => free,
+        Err(e) => return Some(Error::file("ask for the free space of", directory, &e)),
+    };
+    let size = |octets| bytesize::ByteSize(octets).display().iec();
+    let message = format!(
+        "the file system of {} is too full: {} free, {} wanted ([spool] min-free)",
+        directory.display(),
+        size(free),
+        size(wanted)
+    );
+    let next = "Make room; nothing was captured, and nothing is lost: the counters go on.";
+    Some(Error::new(Exit::CannotCreate, message).next(next).full_if(true))
 }
 
 fn source_events(gaps: &[Gap]) -> impl Iterator<Item = Event> + '_ {

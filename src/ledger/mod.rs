@@ -305,6 +305,12 @@ impl From<LedgerError> for Error {
                 .next("Run the newer billdrop, or name another [state] directory."),
             LedgerError::Missing { .. } => Error::new(Exit::Unavailable, message)
                 .next("Nothing was captured here yet: check --config and --spool, or run billdrop capture."),
+            LedgerError::File { source, path, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                Error::new(Exit::Denied, message).next(format!(
+                    "Run billdrop as the user who captures{}.",
+                    trust::owner_name(path).map_or(String::new(), |name| format!(": sudo -u {name} billdrop ..."))
+                ))
+            }
             LedgerError::File { source, .. } => Error::new(exit_of(source), message).full_if(is_full(source)),
             LedgerError::Sql { source, .. } => {
                 use ffi::ErrorCode::*;

@@ -93,6 +93,25 @@ impl Spool {
         })
     }
 
+    /// Whether an existing directory can be trusted, and the pickup's group can work in it. `role` is `spool` or `state`.
+    pub fn examine(&self, directory: &Path, role: &str) -> Result<()> {
+        check_directory(directory, role)?;
+        let (Some(group), "spool") = (self.group, role) else {
+            return Ok(());
+        };
+        let found = fs::symlink_metadata(directory).map_err(|e| Error::file("look at", directory, &e))?;
+        if found.gid() == group && found.mode() & 0o070 == 0o070 {
+            return Ok(());
+        }
+        let message = format!(
+            "the group {group} cannot list and delete in {} (group {}, mode {:04o})",
+            directory.display(),
+            found.gid(),
+            found.mode() & 0o7777
+        );
+        Err(Error::new(Exit::Denied, message).next(format!("chgrp {group} it, and chmod 2770.")))
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
@@ -227,7 +246,13 @@ fn make_directory(path: &Path, mode: u32, group: Option<u32>) -> Result<bool> {
                 parent.display()
             )));
         }
-        Err(e) => return Err(Error::file("make the directory", path, &e)),
+        Err(e) => {
+            let error = Error::file("make the directory", path, &e);
+            return Err(error.next(format!(
+                "Make it for this user: install -d -o USER -m {mode:04o} {}",
+                path.display()
+            )));
+        }
     }
     let fail = |e: io::Error| Error::file("set the rights of", path, &e);
     if group.is_some() {
