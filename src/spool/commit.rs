@@ -54,7 +54,7 @@ impl From<CommitError> for Error {
     fn from(e: CommitError) -> Self {
         let next = match e.is_unwritten() {
             true => "No document was offered; the next capture takes everything again.",
-            false => "The document is whole and safe on the disk; the next run offers it.",
+            false => "The document is whole and safe on the disk; the next run goes on from there.",
         };
         let error = match e {
             CommitError::Unwritten { ref source, .. } | CommitError::NotOffered { ref source, .. } => {
