@@ -10,10 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use support::{
-    binary::{BILLDROP, Place, names, ran},
-    say,
-};
+use support::binary::{BILLDROP, Place, names, ran};
 
 #[test]
 fn a_wrong_configuration_is_refused_with_file_line_key_and_the_nearest_known_key() {
