@@ -55,8 +55,9 @@ pub struct Identity {
     /// Absolute, without symbolic links. Where it is not UTF-8, as near as can be.
     pub path: String,
     pub inode: u64,
-    /// When a name in it was last made, changed or removed, in nanoseconds since 1970.
-    pub changed: i64,
+    /// When it was made, in nanoseconds since 1970, where the file system knows: it may give an inode number again at
+    /// once.
+    pub born: Option<i64>,
 }
 
 impl Identity {

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chrono::{DateTime, Utc};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 
 use super::DocumentName;
@@ -164,13 +165,11 @@ impl Spool {
     /// What tells this directory from another one.
     pub fn identity(&self) -> io::Result<Identity> {
         let found = fs::symlink_metadata(&self.directory)?;
+        let born = found.created().ok();
         Ok(Identity {
             path: fs::canonicalize(&self.directory)?.to_string_lossy().into_owned(),
             inode: found.ino(),
-            changed: found
-                .mtime()
-                .saturating_mul(1_000_000_000)
-                .saturating_add(found.mtime_nsec()),
+            born: born.map(|time| DateTime::<Utc>::from(time).timestamp_nanos_opt().unwrap_or_default()),
         })
     }
 

@@ -245,7 +245,7 @@ fn refuse_unexplained(spool: &Spool, ledger: &Ledger, row: &Row) -> Result<()> {
         )
         .next("One ledger serves one spool. Give this spool a [state] directory of its own."));
     }
-    if then.path == now.path && then.inode != now.inode {
+    if then.path == now.path && (then.inode, then.born) != (now.inode, now.born) {
         return Err(Error::new(
             Exit::CannotCreate,
             format!(
