@@ -127,7 +127,7 @@ fn a_document_that_waits_too_long_is_alarmed_once_and_a_failed_source_each_time(
 
     place.run(&["release", "--reason", "test"]).expect(0);
     let line = manager.wait_for("BILLDROP-MIB::billdropGap", LIMIT);
-    assert!(line.contains("moved aside"), "{line}");
+    assert!(line.contains("was released by"), "{line}");
 }
 
 #[test]

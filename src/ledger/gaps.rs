@@ -83,7 +83,7 @@ impl Gap {
         Gap::new(
             GapKind::Released,
             at,
-            format!("document {sequence} was moved aside by {who}: {said}"),
+            format!("document {sequence} was released by {who}: {said}"),
         )
     }
 
