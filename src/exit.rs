@@ -155,3 +155,14 @@ pub fn exit_of(error: &io::Error) -> Exit {
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_for_the_manual_has_every_status_once_and_in_order() {
+        let codes: Vec<u8> = Exit::ALL.iter().map(|(exit, _)| exit.code()).collect();
+        assert_eq!(codes, [0, 1, 64, 65, 69, 73, 74, 75, 77, 78]);
+    }
+}

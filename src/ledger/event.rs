@@ -64,3 +64,27 @@ impl CollectionStatus {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ledger keeps the label, the varbind the number, `status` shows the label: one and the same.
+    #[test]
+    fn a_collection_status_has_one_label_everywhere() {
+        use CollectionStatus::*;
+        let all = [
+            Unknown,
+            Success,
+            DeviceFull,
+            WriteError,
+            FileNotExist,
+            ConnectionTimeout,
+            DataIncomplete,
+        ];
+        for (number, status) in (1..).zip(all) {
+            assert_eq!(status as i32, number);
+            assert_eq!(serde_json::to_value(status).unwrap(), status.label());
+        }
+    }
+}

@@ -218,3 +218,19 @@ fn clipped(text: &str, max_chars: usize) -> Text {
     };
     Text::lossy(cut.as_bytes()).0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_and_closure_reasons_have_the_tokens_of_their_numbers() {
+        use SourceState::*;
+        let states = [(Complete, "complete"), (Incomplete, "incomplete"), (Failed, "failed")];
+        assert_eq!(states.map(|(code, token)| (code as i32, token)), SOURCE_STATES);
+        assert!(states.iter().all(|(state, token)| state.token() == *token));
+        for (reason, token) in [(ClosureReason::Normal, "normal"), (ClosureReason::Abnormal, "abnormal")] {
+            assert!(CLOSURE_REASONS.contains(&(reason as i32, token)), "{reason:?}");
+        }
+    }
+}

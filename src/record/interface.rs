@@ -121,3 +121,22 @@ pub enum Discontinuity {
     CounterLower = 4,
     NotCompared = 5,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_discontinuity_has_the_token_of_its_number() {
+        use Discontinuity::*;
+        let tokens = [
+            (None, "none"),
+            (New, "new"),
+            (Reboot, "reboot"),
+            (Recreated, "recreated"),
+            (CounterLower, "counterLower"),
+            (NotCompared, "notCompared"),
+        ];
+        assert_eq!(tokens.map(|(code, token)| (code as i32, token)), DISCONTINUITY);
+    }
+}
