@@ -21,20 +21,15 @@ fn in_mount_namespace(place: &Place, script: &str) -> Ran {
     ran
 }
 
-fn place_with(manager: &Snmptrapd, spool: &str) -> Place {
+/// A place whose spool is on the disk that the script mounts, and that leaves `min_free` there.
+fn place_with(manager: &Snmptrapd, min_free: &str, state: &str) -> Place {
     let place = Place::new();
     place.configure(&format!(
-        "[spool]\ndirectory = \"disk/spool\"\n{spool}\n[state]\ndirectory = \"STATE\"\n\
+        "[spool]\ndirectory = \"disk/spool\"\nmin-free = \"{min_free}\"\n[state]\ndirectory = \"{state}\"\n\
          [[notify]]\naddress = \"127.0.0.1:{}\"\ncommunity = \"{COMMUNITY}\"\ninform = true\n",
         manager.port
     ));
     place
-}
-
-fn set_state(place: &Place, state: &str) {
-    let file = place.path().join("billdrop.toml");
-    let text = std::fs::read_to_string(&file).unwrap().replace("STATE", state);
-    std::fs::write(file, text).unwrap();
 }
 
 /// Captures once on a disk with room, then on the full one, then again with room. Prints the statuses and what is there.
@@ -72,8 +67,7 @@ const FILL_WITH_OCTETS: &str = "dd if=/dev/zero of=disk/fill bs=1k 2>/dev/null |
 #[test]
 fn a_full_spool_gives_no_document_and_a_device_full_trap() {
     let manager = Snmptrapd::start();
-    let place = place_with(&manager, "min-free = \"0\"");
-    set_state(&place, "state");
+    let place = place_with(&manager, "0", "state");
     let ran = story(&place, "size=64k", FILL_WITH_OCTETS);
     assert_story(&ran, "spool full");
     assert!(ran.stdout.contains("capture-failed"), "{ran:?}");
@@ -83,8 +77,7 @@ fn a_full_spool_gives_no_document_and_a_device_full_trap() {
 #[test]
 fn a_full_state_directory_gives_no_document_and_a_device_full_trap_all_the_same() {
     let manager = Snmptrapd::start();
-    let place = place_with(&manager, "min-free = \"0\"");
-    set_state(&place, "disk/state");
+    let place = place_with(&manager, "0", "disk/state");
     let ran = story(&place, "size=512k", FILL_WITH_OCTETS);
     assert_story(&ran, "spool and ledger full");
     manager.wait_for("deviceFull(3)", Duration::from_secs(10));
@@ -93,8 +86,7 @@ fn a_full_state_directory_gives_no_document_and_a_device_full_trap_all_the_same(
 #[test]
 fn a_spool_without_inodes_gives_no_document_and_a_device_full_trap() {
     let manager = Snmptrapd::start();
-    let place = place_with(&manager, "min-free = \"0\"");
-    set_state(&place, "state");
+    let place = place_with(&manager, "0", "state");
     let fill = "for n in 1 2 3 4 5 6 7 8; do touch disk/fill$n || break; done 2>/dev/null";
     let ran = story(&place, "size=64k,nr_inodes=6", fill);
     assert_story(&ran, "no inodes");
@@ -104,8 +96,7 @@ fn a_spool_without_inodes_gives_no_document_and_a_device_full_trap() {
 #[test]
 fn a_capture_that_would_leave_less_than_min_free_is_refused_before_it_starts() {
     let manager = Snmptrapd::start();
-    let place = place_with(&manager, "min-free = \"512KiB\"");
-    set_state(&place, "state");
+    let place = place_with(&manager, "512KiB", "state");
     let ran = story(
         &place,
         "size=1m",
@@ -120,8 +111,7 @@ fn a_capture_that_would_leave_less_than_min_free_is_refused_before_it_starts() {
 #[test]
 fn a_read_only_spool_is_refused_and_told() {
     let manager = Snmptrapd::start();
-    let place = place_with(&manager, "min-free = \"0\"");
-    set_state(&place, "state");
+    let place = place_with(&manager, "0", "state");
     let ran = in_mount_namespace(
         &place,
         "mkdir disk; mount -t tmpfs tmpfs disk
