@@ -19,9 +19,10 @@ use crate::{config, record::Record};
 pub use linux::Linux;
 
 /// The source that a configuration describes. The error is a sentence that names the key at fault.
-pub fn open(config: &config::Source) -> Result<Box<dyn Source>, String> {
-    match config.kind {
-        config::SourceKind::Linux => Ok(Box::new(Linux::new(config)?)),
+pub fn open(source: &config::Source, _config: &config::Config) -> Result<Box<dyn Source>, String> {
+    match source {
+        config::Source::Linux(linux) => Ok(Box::new(Linux::new(linux)?)),
+        config::Source::Device(device) => Err(format!("sources of type {} are not built yet", device.kind)),
     }
 }
 

@@ -52,7 +52,7 @@ fn chosen(setting: &Setting, names: &[String]) -> Result<Vec<Box<dyn Source>>> {
     configured
         .iter()
         .filter(|source| names.is_empty() || names.iter().any(|name| name == source.name()))
-        .map(|source| capture::open(source).map_err(|e| Error::new(Exit::Configuration, e)))
+        .map(|source| capture::open(source, &setting.config).map_err(|e| Error::new(Exit::Configuration, e)))
         .collect()
 }
 

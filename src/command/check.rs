@@ -157,8 +157,8 @@ fn look_at_ledger(spool: &Spool, findings: &mut Vec<Finding>) -> Option<Ledger> 
 }
 
 fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()> {
-    for config in setting.config.sources() {
-        let source = capture::open(&config).map_err(|e| Error::new(Exit::Configuration, e))?;
+    for source in setting.config.sources() {
+        let source = capture::open(&source, &setting.config).map_err(|e| Error::new(Exit::Configuration, e))?;
         let mut body = Body::new(&env::temp_dir());
         let gathered = gather(&[source], Utc::now(), &setting.hostname, &|_| None, &mut body)
             .map_err(|e| Error::file("keep records in", &env::temp_dir(), &e))?;
