@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
-    let setting = Setting::load(cli)?;
+    let setting = Setting::load_with_devices(cli)?;
     let sources = chosen(&setting, &args.source)?;
     if args.dry_run {
         return preview::dry_run(&setting, &sources);

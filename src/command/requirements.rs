@@ -130,8 +130,13 @@ fn sources(config: &Config, problem: &mut impl FnMut(&str, String)) {
                 ),
             );
         }
-        if let Some(Err(reason)) = source.tls_ca.as_deref().map(config::device::readable) {
-            problem(&format!("source[{index}].tls-ca"), reason);
+        if let Some(ca) = &source.tls_ca
+            && let Err(e) = config::device::readable(ca)
+        {
+            problem(
+                &format!("source[{index}].tls-ca"),
+                format!("cannot read {}: {e}", ca.display()),
+            );
         }
         match source.check(&config.capture) {
             Ok(config::Source::Device(_)) => {}

@@ -249,14 +249,12 @@ pub(super) fn proxy(text: &str) -> Checked<String> {
 }
 
 /// Whether certificates can be read from there. What they are is looked at when they are needed.
-pub(crate) fn readable(path: &Path) -> Result<(), String> {
-    let regular = fs::metadata(path).and_then(|found| match found.is_file() {
-        true => Ok(()),
+pub(crate) fn readable(path: &Path) -> io::Result<()> {
+    // Opening a pipe would wait for somebody to write.
+    match fs::metadata(path)?.is_file() {
+        true => fs::File::open(path).map(drop),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a file")),
-    });
-    regular
-        .and_then(|()| fs::File::open(path).map(drop))
-        .map_err(|e| format!("cannot read {}: {e}", path.display()))
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! Configuration: `billdrop.toml`.
+//! Configuration: `billdrop.toml`, and the list of devices `billing_config.csv`.
 //!
 //! Every key is optional; an unknown key is refused with its line and the nearest known key. The defaults written
 //! here are the only ones: the man page and the example configuration are checked against them.
 
+mod billing_config;
 pub(crate) mod device;
 mod load;
 mod log;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use billing_config::{COLUMNS, DEFAULT_LIST, Listed, Problems, load_devices, parse_devices};
 pub use device::{Device, DeviceKind, Location, Tls};
 pub use load::{DEFAULT_FILE, Loaded, Problem, load};
 pub use log::{Log, LogFormat};

@@ -29,6 +29,14 @@ pub struct EnvRef {
 }
 
 impl Secret {
+    pub(super) fn from_file(file: PathBuf) -> Self {
+        Secret::File(FileRef { file })
+    }
+
+    pub(super) fn from_env(name: &str) -> Self {
+        Secret::Env(EnvRef { env: name.to_owned() })
+    }
+
     /// The secret itself. One line end at the end of a file is not part of it.
     ///
     /// The error says which file or variable failed and why, never what was in it.
