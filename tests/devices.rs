@@ -14,7 +14,7 @@ use billdrop::{
     config::{self, COLUMNS, Device, Loaded, Secret, Source, Span, parse_devices},
     exit::Exit,
 };
-use support::binary::{Place, names};
+use support::binary::{Place, names, ran};
 
 const HEADER: &str = "contract,target,local_or_remote,ip_address,axlusr,axlpwd,serv_cnt";
 const ROW: &str = "22222222,CUCM,local,192.0.2.10,billing,c4n4ry,CUCM1";
@@ -360,4 +360,17 @@ fn the_manual_has_every_column_and_no_other_and_its_list_is_one() {
     assert_eq!(explained[..7], COLUMNS[..7]);
     let example = page.split("@example\n").nth(1).unwrap().split("@end").next().unwrap();
     assert_eq!(devices(example).len(), 4);
+}
+
+/// A variable that was not UTF-8 was shown in the error, though it holds a secret.
+#[test]
+fn a_secret_that_is_not_text_is_not_shown() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    place.configure("[[notify]]\naddress = \"127.0.0.1:9\"\ncommunity = { env = \"BILLDROP_TEST_SECRET\" }\n");
+    let mut command = place.command(&["-vv", "check"]);
+    command.env("BILLDROP_TEST_SECRET", std::ffi::OsStr::from_bytes(b"c4n4ry\xFF"));
+    let ran = ran(&mut command).expect(69);
+    assert!(ran.stdout.contains("BILLDROP_TEST_SECRET: not UTF-8"), "{ran:?}");
+    assert!(!format!("{ran:?}").contains("c4n4ry"), "{ran:?}");
 }

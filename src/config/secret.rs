@@ -43,7 +43,14 @@ impl Secret {
     pub fn reveal(&self) -> Result<String, String> {
         match self {
             Secret::Text(text) => Ok(text.clone()),
-            Secret::Env(EnvRef { env }) => env::var(env).map_err(|e| format!("environment variable {env}: {e}")),
+            Secret::Env(EnvRef { env }) => env::var(env).map_err(|e| {
+                // The library's message has the value in it.
+                let reason = match e {
+                    env::VarError::NotPresent => "not set",
+                    env::VarError::NotUnicode(_) => "not UTF-8",
+                };
+                format!("environment variable {env}: {reason}")
+            }),
             Secret::File(FileRef { file }) => {
                 let mut text = String::new();
                 fs::File::open(file)
