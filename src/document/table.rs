@@ -168,7 +168,7 @@ fn grid(out: &mut impl Write, fields: &[Field], columns: &[usize], rows: &[Vec<S
 }
 
 fn is_number(kind: &Kind) -> bool {
-    matches!(kind, Kind::Int | Kind::UnsignedInt | Kind::UnsignedLong)
+    matches!(kind, Kind::Int | Kind::UnsignedInt | Kind::UnsignedLong | Kind::Decimal)
 }
 
 /// Makes a text harmless for a terminal: control characters and those that turn the direction of writing are shown

@@ -144,6 +144,9 @@ fn any_value(kind: &'static Kind) -> BoxedStrategy<Value> {
         Kind::Int => any::<i32>().prop_map(Value::Int).boxed(),
         Kind::UnsignedInt => any::<u32>().prop_map(Value::UnsignedInt).boxed(),
         Kind::UnsignedLong => any::<u64>().prop_map(Value::UnsignedLong).boxed(),
+        Kind::Decimal => "-?0{0,19}[0-9]{1,9}(\\.[0-9]{1,9})?"
+            .prop_map(|digits| Value::Decimal(Decimal::new(&digits).unwrap()))
+            .boxed(),
         // Milliseconds from the year 1 to the year 9999.
         Kind::DateTimeMsec => (-62_135_596_800_000i64..253_402_300_800_000)
             .prop_map(|millis| Value::DateTime(DateTime::from_timestamp_millis(millis).unwrap()))
