@@ -74,6 +74,20 @@ pub fn interface(index: u32, name: &str, alias: Option<&str>) -> Record {
     }
 }
 
+/// What every record of this device begins with.
+pub fn device(target: Target, name: &str, address: &str) -> DeviceHead {
+    DeviceHead {
+        created: created(),
+        source_name: name.to_owned(),
+        contract: "12345678".to_owned(),
+        target,
+        serv_cnt: name.to_owned(),
+        location: Location::Local,
+        address: address.to_owned(),
+        device_time: Some(created() + TimeDelta::seconds(2)),
+    }
+}
+
 pub fn body(records: &[Record]) -> Body {
     let mut body = Body::new(&std::env::temp_dir());
     for record in records {
