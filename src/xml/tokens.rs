@@ -1,4 +1,4 @@
-//! XML as the reader needs it: elements with resolved names, text with resolved references, and nothing else.
+//! XML as its readers need it: elements with resolved names, text with resolved references, and nothing else.
 //!
 //! quick-xml splits the octets; this module adds what it leaves to its callers: namespaces, the rules of
 //! well-formedness that it does not check, limits, and the place of each error.
@@ -15,14 +15,14 @@ use quick_xml::reader::NsReader;
 
 use super::bounded::{Bounded, Place};
 use super::limits::{Limits, ReadError};
-use super::{NAMESPACE, lexical};
+use super::text::{clip, clip_to, is_space};
 use crate::record::Text;
 
 const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
-    /// An element of IPDR's namespace begins: its name is [`Tokens::name`], its attributes [`Tokens::attributes`].
+pub(crate) enum Token {
+    /// An element of the namespace begins: its name is [`Tokens::name`], its attributes [`Tokens::attributes`].
     /// An empty element begins and ends.
     Start,
     End,
@@ -32,9 +32,10 @@ pub(super) enum Token {
 }
 
 #[derive(Debug)]
-pub(super) struct Tokens<R> {
+pub(crate) struct Tokens<R> {
     xml: NsReader<Bounded<R>>,
     limits: Limits,
+    namespace: &'static str,
     event: Vec<u8>,
     /// What was read behind a text.
     waiting: Option<(Token, Place)>,
@@ -49,7 +50,7 @@ pub(super) struct Tokens<R> {
 }
 
 impl<R: BufRead> Tokens<R> {
-    pub(super) fn new(input: R, limits: Limits) -> Self {
+    pub(crate) fn new(input: R, limits: Limits, namespace: &'static str) -> Self {
         let mut xml = NsReader::from_reader(Bounded::new(input));
         let config = xml.config_mut();
         config.expand_empty_elements = true;
@@ -57,6 +58,7 @@ impl<R: BufRead> Tokens<R> {
         Tokens {
             xml,
             limits,
+            namespace,
             event: Vec::new(),
             waiting: None,
             begun: false,
@@ -70,26 +72,26 @@ impl<R: BufRead> Tokens<R> {
     }
 
     /// Where the last token begins.
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.place
     }
 
     /// Octets read so far: up to the end of the last token, unless that is a text.
-    pub(super) fn octets(&self) -> u64 {
+    pub(crate) fn octets(&self) -> u64 {
         self.xml.get_ref().octets()
     }
 
-    pub(super) fn into_input(self) -> R {
+    pub(crate) fn into_input(self) -> R {
         self.xml.into_inner().into_inner()
     }
 
     /// An error at the last token.
-    pub(super) fn error(&self, message: impl Into<String>) -> ReadError {
+    pub(crate) fn error(&self, message: impl Into<String>) -> ReadError {
         ReadError::at(self.place, message)
     }
 
     /// The next token; comments and processing instructions are passed over.
-    pub(super) fn next(&mut self) -> Result<Token, ReadError> {
+    pub(crate) fn next(&mut self) -> Result<Token, ReadError> {
         if let Some((token, place)) = self.waiting.take() {
             self.place = place;
             return Ok(token);
@@ -159,14 +161,15 @@ impl<R: BufRead> Tokens<R> {
                 let (namespace, name) = self.xml.resolver().resolve_element(tag.name());
                 let name = name.into_inner();
                 match namespace {
-                    ResolveResult::Bound(namespace) if is(namespace.as_ref(), NAMESPACE) => {}
+                    ResolveResult::Bound(namespace) if is(namespace.as_ref(), self.namespace) => {}
                     ResolveResult::Unknown(prefix) => {
                         return Err(refused(format!("the prefix {prefix} is not declared")));
                     }
                     _ => {
                         return Err(refused(format!(
-                            "the element {} is not in the namespace {NAMESPACE}",
-                            lexical::clip(name)
+                            "the element {} is not in the namespace {}",
+                            clip(name),
+                            self.namespace
                         )));
                     }
                 }
@@ -197,7 +200,7 @@ impl<R: BufRead> Tokens<R> {
                 if self.depth == 0 {
                     return Err(refused("a reference stands outside of the document element".to_owned()));
                 }
-                let unknown = || refused(format!("the reference &{}; is not known", lexical::clip(&reference)));
+                let unknown = || refused(format!("the reference &{}; is not known", clip(&reference)));
                 if reference.is_char_ref() {
                     let character = reference.resolve_char_ref().ok().flatten().ok_or_else(unknown)?;
                     self.text.push(character);
@@ -247,7 +250,7 @@ impl<R: BufRead> Tokens<R> {
             },
             Error::Encoding(_) => self.error("the text from here on is not UTF-8"),
             // What the parser quotes of the document may be long.
-            error => self.error(lexical::clip_to(&error.to_string(), 200)),
+            error => self.error(clip_to(&error.to_string(), 200)),
         }
     }
 }
@@ -264,27 +267,24 @@ fn attributes(
     into: &mut Vec<(String, String)>,
 ) -> Result<(), String> {
     let raw = tag.attributes_raw();
-    if raw.trim_matches(lexical::is_space).is_empty() {
+    if raw.trim_matches(is_space).is_empty() {
         return Ok(());
     }
     if !attributes_are_apart(raw) {
         return Err("there is no white space between two attributes".to_owned());
     }
     for attribute in tag.attributes() {
-        let attribute = attribute.map_err(|error| lexical::clip_to(&error.to_string(), 200))?;
+        let attribute = attribute.map_err(|error| clip_to(&error.to_string(), 200))?;
         if attribute.value.contains('<') {
             return Err("the character < stands in an attribute".to_owned());
         }
         let value = attribute
             .normalized_value(XmlVersion::Explicit1_0)
-            .map_err(|error| lexical::clip_to(&error.to_string(), 200))?;
+            .map_err(|error| clip_to(&error.to_string(), 200))?;
         only_xml_characters(&value)?;
         let name = attribute.key;
         if !name.into_inner().splitn(2, ':').all(is_name) {
-            return Err(format!(
-                "{:?} is no name of an attribute",
-                lexical::clip(name.into_inner())
-            ));
+            return Err(format!("{:?} is no name of an attribute", clip(name.into_inner())));
         }
         if matches!(
             name.as_namespace_binding(),
@@ -298,14 +298,11 @@ fn attributes(
                 format!("xsi:{}", name.into_inner())
             }
             _ => {
-                return Err(format!(
-                    "the attribute {} is not known",
-                    lexical::clip(name.into_inner())
-                ));
+                return Err(format!("the attribute {} is not known", clip(name.into_inner())));
             }
         };
         if into.iter().any(|(other, _)| *other == key) {
-            return Err(format!("the attribute {} is repeated", lexical::clip(&key)));
+            return Err(format!("the attribute {} is repeated", clip(&key)));
         }
         into.push((key, value.into_owned()));
     }
@@ -333,7 +330,7 @@ fn attributes_are_apart(raw: &str) -> bool {
             return false;
         };
         rest = &rest[open + 1 + length + 1..];
-        if !rest.is_empty() && !rest.starts_with(lexical::is_space) {
+        if !rest.is_empty() && !rest.starts_with(is_space) {
             return false;
         }
     }
@@ -364,7 +361,7 @@ fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
             _ => matches!(value, "yes" | "no"),
         };
         if !is_known {
-            let value = lexical::clip(value);
+            let value = clip(value);
             return Err(match position {
                 0 => format!("XML {value} is not known, only XML 1.0"),
                 1 => format!("the encoding {value} is not known, only UTF-8"),
