@@ -9,12 +9,13 @@
 //! 2. [`record`] is the vocabulary of all that follows: service definitions (the only place where fields are written
 //!    down) and typed values.
 //! 3. [`xml`] splits the XML that others send into elements and texts, within limits.
-//! 4. [`capture`] asks the sources for their usage. Each pushes its records one by one.
-//! 5. [`document`] encodes records as they come and makes an IPDRDoc of them; reads, verifies and shows documents.
-//! 6. [`ledger`] is the durable memory: which documents exist, what became of them, who is still to be told.
-//! 7. [`spool`] is the heart: it brings a document into the drop-box directory so that it is whole or absent, offers one
+//! 4. [`protocol`] puts the requests to devices into octets, and reads their answers.
+//! 5. [`capture`] asks the sources for their usage. Each pushes its records one by one.
+//! 6. [`document`] encodes records as they come and makes an IPDRDoc of them; reads, verifies and shows documents.
+//! 7. [`ledger`] is the durable memory: which documents exist, what became of them, who is still to be told.
+//! 8. [`spool`] is the heart: it brings a document into the drop-box directory so that it is whole or absent, offers one
 //!    at a time, and repairs what a killed run has left.
-//! 8. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
+//! 9. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
 //!
 //! [`command`] wires these together, one file per subcommand; [`cli`] defines the command line, [`exit`] the exit statuses
 //! and the error that every command ends with, [`trust`] says whose files are believed.
@@ -38,6 +39,8 @@ pub mod config;
 pub mod record;
 
 pub mod xml;
+
+pub mod protocol;
 
 pub mod capture;
 

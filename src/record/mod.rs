@@ -13,7 +13,8 @@ pub use definition::{Field, Kind, Presence, ServiceDefinition, find};
 pub use docsis::DOCSIS;
 pub use information::{ClosureReason, DOCUMENT_INFORMATION, DocumentInformation, SourceState, SourceStatus};
 pub use interface::{ADMIN_STATUS, Discontinuity, INTERFACE_USAGE, OPER_STATUS};
-pub use value::{ForbiddenCharacter, Record, Text, Value};
+pub(crate) use value::forbidden_character;
+pub use value::{Decimal, ForbiddenCharacter, Record, Text, Value};
 
 /// Every service definition that billdrop writes or reads.
 pub static DEFINITIONS: &[&ServiceDefinition] = &[&DOCUMENT_INFORMATION, &INTERFACE_USAGE, &DOCSIS];

@@ -2,7 +2,7 @@
 //!
 //! Everything here reads octets of a stranger. What is not well-formed, is not UTF-8, declares a document type or asks
 //! for more than the [`Limits`] is refused with line and column, and memory stays bounded whatever comes. What the
-//! elements mean is the caller's business, as [`crate::document`].
+//! elements mean is the caller's business: [`crate::document`] and [`crate::protocol`].
 
 mod bounded;
 mod limits;
@@ -11,5 +11,5 @@ mod tokens;
 
 pub(crate) use bounded::Place;
 pub use limits::{Limits, ReadError};
-pub(crate) use text::{clip, is_space};
-pub(crate) use tokens::{Token, Tokens};
+pub(crate) use text::{clip, clip_to, is_space};
+pub(crate) use tokens::{Token, Tokens, Vocabulary};

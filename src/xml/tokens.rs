@@ -3,10 +3,11 @@
 //! quick-xml splits the octets; this module adds what it leaves to its callers: namespaces, the rules of
 //! well-formedness that it does not check, limits, and the place of each error.
 
-use std::io::BufRead;
+use std::io::{self, BufRead};
+use std::sync::Arc;
 
 use quick_xml::XmlVersion;
-use quick_xml::errors::Error;
+use quick_xml::errors::{Error, IllFormedError};
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::attributes::Attributes;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
@@ -16,13 +17,23 @@ use quick_xml::reader::NsReader;
 use super::bounded::{Bounded, Place};
 use super::limits::{Limits, ReadError};
 use super::text::{clip, clip_to, is_space};
-use crate::record::Text;
+use crate::record::forbidden_character;
 
 const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
+/// Which names may stand in the XML, and whether errors may quote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Vocabulary {
+    /// Elements of this namespace, attributes without one.
+    Only(&'static str),
+    /// Elements of any namespace or none, by their local names; attributes of other namespaces are passed over. Errors
+    /// quote nothing, as passwords may stand anywhere in it.
+    Any,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
-    /// An element of the namespace begins: its name is [`Tokens::name`], its attributes [`Tokens::attributes`].
+    /// An element of the vocabulary begins: its name is [`Tokens::name`], its attributes [`Tokens::attributes`].
     /// An empty element begins and ends.
     Start,
     End,
@@ -35,7 +46,7 @@ pub(crate) enum Token {
 pub(crate) struct Tokens<R> {
     xml: NsReader<Bounded<R>>,
     limits: Limits,
-    namespace: &'static str,
+    vocabulary: Vocabulary,
     event: Vec<u8>,
     /// What was read behind a text.
     waiting: Option<(Token, Place)>,
@@ -43,6 +54,7 @@ pub(crate) struct Tokens<R> {
     has_root: bool,
     depth: usize,
     place: Place,
+    io_error: Option<Arc<io::Error>>,
     pub name: String,
     /// Attributes without a prefix by their name, those of the schema instance namespace with `xsi:` before it.
     pub attributes: Vec<(String, String)>,
@@ -50,7 +62,7 @@ pub(crate) struct Tokens<R> {
 }
 
 impl<R: BufRead> Tokens<R> {
-    pub(crate) fn new(input: R, limits: Limits, namespace: &'static str) -> Self {
+    pub(crate) fn new(input: R, limits: Limits, vocabulary: Vocabulary) -> Self {
         let mut xml = NsReader::from_reader(Bounded::new(input));
         let config = xml.config_mut();
         config.expand_empty_elements = true;
@@ -58,13 +70,14 @@ impl<R: BufRead> Tokens<R> {
         Tokens {
             xml,
             limits,
-            namespace,
+            vocabulary,
             event: Vec::new(),
             waiting: None,
             begun: false,
             has_root: false,
             depth: 0,
             place: Place { line: 1, column: 1 },
+            io_error: None,
             name: String::new(),
             attributes: Vec::new(),
             text: String::new(),
@@ -83,6 +96,12 @@ impl<R: BufRead> Tokens<R> {
 
     pub(crate) fn into_input(self) -> R {
         self.xml.into_inner().into_inner()
+    }
+
+    /// The input's own error, if it was that which made the last call fail.
+    pub(crate) fn take_io_error(&mut self) -> Option<io::Error> {
+        let error = self.io_error.take()?;
+        Some(Arc::try_unwrap(error).unwrap_or_else(|error| io::Error::new(error.kind(), error)))
     }
 
     /// An error at the last token.
@@ -160,23 +179,27 @@ impl<R: BufRead> Tokens<R> {
                 }
                 let (namespace, name) = self.xml.resolver().resolve_element(tag.name());
                 let name = name.into_inner();
-                match namespace {
-                    ResolveResult::Bound(namespace) if is(namespace.as_ref(), self.namespace) => {}
-                    ResolveResult::Unknown(prefix) => {
-                        return Err(refused(format!("the prefix {prefix} is not declared")));
-                    }
-                    _ => {
+                match (namespace, self.vocabulary) {
+                    (ResolveResult::Unknown(prefix), vocabulary) => {
                         return Err(refused(format!(
-                            "the element {} is not in the namespace {}",
-                            clip(name),
-                            self.namespace
+                            "the prefix {} is not declared",
+                            vocabulary.shown(&prefix)
+                        )));
+                    }
+                    (_, Vocabulary::Any) => {}
+                    (ResolveResult::Bound(namespace), Vocabulary::Only(expected))
+                        if is(namespace.as_ref(), expected) => {}
+                    (_, Vocabulary::Only(expected)) => {
+                        return Err(refused(format!(
+                            "the element {} is not in the namespace {expected}",
+                            clip(name)
                         )));
                     }
                 }
                 self.name.clear();
                 self.name.push_str(name);
                 self.attributes.clear();
-                attributes(&tag, self.xml.resolver(), &mut self.attributes).map_err(refused)?;
+                attributes(&tag, self.xml.resolver(), self.vocabulary, &mut self.attributes).map_err(refused)?;
                 Ok(Some(Token::Start))
             }
             Event::End(_) => {
@@ -200,7 +223,8 @@ impl<R: BufRead> Tokens<R> {
                 if self.depth == 0 {
                     return Err(refused("a reference stands outside of the document element".to_owned()));
                 }
-                let unknown = || refused(format!("the reference &{}; is not known", clip(&reference)));
+                let vocabulary = self.vocabulary;
+                let unknown = || refused(format!("the reference &{}; is not known", vocabulary.shown(&reference)));
                 if reference.is_char_ref() {
                     let character = reference.resolve_char_ref().ok().flatten().ok_or_else(unknown)?;
                     self.text.push(character);
@@ -238,19 +262,51 @@ impl<R: BufRead> Tokens<R> {
         }
     }
 
-    fn parser_error(&self, error: Error, exhausted: bool) -> ReadError {
+    fn parser_error(&mut self, error: Error, exhausted: bool) -> ReadError {
         match error {
             Error::Io(_) if exhausted => {
                 let limit = self.limits.text.max(self.limits.tag);
                 self.error(format!("a text, a comment or an element has more than {limit} octets"))
             }
-            Error::Io(error) => ReadError {
-                io: Some(error.kind()),
-                ..ReadError::at(self.xml.get_ref().place(), format!("reading failed: {error}"))
-            },
+            Error::Io(error) => {
+                let refused = ReadError {
+                    io: Some(error.kind()),
+                    ..ReadError::at(self.xml.get_ref().place(), format!("reading failed: {error}"))
+                };
+                self.io_error = Some(error);
+                refused
+            }
             Error::Encoding(_) => self.error("the text from here on is not UTF-8"),
+            error => self.error(self.vocabulary.parser_message(&error)),
+        }
+    }
+}
+
+impl Vocabulary {
+    /// As much of `text` as an error may show.
+    fn shown(self, text: &str) -> String {
+        match self {
+            Vocabulary::Only(_) => clip(text),
+            Vocabulary::Any => "…".to_owned(),
+        }
+    }
+
+    fn parser_message(self, error: &Error) -> String {
+        match (self, error) {
+            (Vocabulary::Any, Error::IllFormed(IllFormedError::MissingEndTag(_))) => {
+                "an element has no end tag".to_owned()
+            }
+            (
+                Vocabulary::Any,
+                Error::IllFormed(IllFormedError::UnmatchedEndTag(_) | IllFormedError::MismatchedEndTag { .. }),
+            ) => "an end tag is not that of the element that is open".to_owned(),
+            (Vocabulary::Any, Error::IllFormed(IllFormedError::MissingDeclVersion(_))) => {
+                "the XML declaration has no version".to_owned()
+            }
+            (Vocabulary::Any, Error::Escape(_)) => "a reference is not known".to_owned(),
+            (Vocabulary::Any, Error::Namespace(_)) => "a namespace is not declared as it must be".to_owned(),
             // What the parser quotes of the document may be long.
-            error => self.error(clip_to(&error.to_string(), 200)),
+            _ => clip_to(&error.to_string(), 200),
         }
     }
 }
@@ -264,6 +320,7 @@ fn is(namespace: &str, expected: &str) -> bool {
 fn attributes(
     tag: &BytesStart<'_>,
     resolver: &NamespaceResolver,
+    vocabulary: Vocabulary,
     into: &mut Vec<(String, String)>,
 ) -> Result<(), String> {
     let raw = tag.attributes_raw();
@@ -280,7 +337,7 @@ fn attributes(
         }
         let value = attribute
             .normalized_value(XmlVersion::Explicit1_0)
-            .map_err(|error| clip_to(&error.to_string(), 200))?;
+            .map_err(|error| vocabulary.parser_message(&error))?;
         only_xml_characters(&value)?;
         let name = attribute.key;
         if !name.into_inner().splitn(2, ':').all(is_name) {
@@ -302,7 +359,7 @@ fn attributes(
             }
         };
         if into.iter().any(|(other, _)| *other == key) {
-            return Err(format!("the attribute {} is repeated", clip(&key)));
+            return Err(format!("the attribute {} is repeated", vocabulary.shown(&key)));
         }
         into.push((key, value.into_owned()));
     }
@@ -373,5 +430,5 @@ fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
 }
 
 fn only_xml_characters(text: &str) -> Result<(), String> {
-    Text::new(text).map(|_| ()).map_err(|error| error.to_string())
+    forbidden_character(text).map_or(Ok(()), |error| Err(error.to_string()))
 }
