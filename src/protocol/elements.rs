@@ -137,7 +137,6 @@ impl<R: BufRead> Elements<R> {
     }
 
     /// The required attribute `name` of the element that was entered last.
-    #[allow(dead_code)]
     pub(super) fn required<T: FromText>(&self, name: &'static str) -> Result<T, Failure> {
         let owner = clip_to(self.name(), SHOWN);
         let text = self.attribute(name).map(|text| text.trim_matches(is_space));

@@ -341,7 +341,10 @@ fn attributes(
         only_xml_characters(&value)?;
         let name = attribute.key;
         if !name.into_inner().splitn(2, ':').all(is_name) {
-            return Err(format!("{:?} is no name of an attribute", clip(name.into_inner())));
+            return Err(format!(
+                "{:?} is no name of an attribute",
+                vocabulary.shown(name.into_inner())
+            ));
         }
         if matches!(
             name.as_namespace_binding(),
@@ -354,8 +357,12 @@ fn attributes(
             (ResolveResult::Bound(namespace), name) if namespace.as_ref() == XSI => {
                 format!("xsi:{}", name.into_inner())
             }
+            (ResolveResult::Bound(_), _) if vocabulary == Vocabulary::Any => continue,
             _ => {
-                return Err(format!("the attribute {} is not known", clip(name.into_inner())));
+                return Err(format!(
+                    "the attribute {} is not known",
+                    vocabulary.shown(name.into_inner())
+                ));
             }
         };
         if into.iter().any(|(other, _)| *other == key) {
