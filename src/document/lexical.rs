@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 
 use crate::record::{Decimal, Kind, Text, Value};
+pub(super) use crate::xml::{clip, is_space};
 
 /// Why a value cannot be written in its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,11 +197,6 @@ pub(super) fn plain(kind: &Kind, value: &Value) -> Result<String, Misfit> {
     Ok(String::from_utf8(out).unwrap_or_default())
 }
 
-/// White space of XML. Other white space of Unicode is text.
-pub(super) fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\n' | '\r')
-}
-
 /// Reads what [`append`] wrote, and other spellings of the same value. White space around it does not count, except
 /// in texts. On failure says what was expected.
 pub(super) fn parse(kind: &Kind, text: &str) -> Result<Value, String> {
@@ -273,18 +269,6 @@ fn expected(kind: &Kind) -> String {
         }
         Kind::List(kind) => format!("a list, each item {}", expected(kind)),
         Kind::Structs(_) => "child elements".to_owned(),
-    }
-}
-
-/// Enough of a hostile text to recognise it in a message.
-pub(super) fn clip(text: &str) -> String {
-    clip_to(text, 60)
-}
-
-pub(super) fn clip_to(text: &str, max_chars: usize) -> String {
-    match text.char_indices().nth(max_chars) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

@@ -22,6 +22,7 @@ pub use device::{
 pub use docsis::DOCSIS;
 pub use information::{ClosureReason, DOCUMENT_INFORMATION, DocumentInformation, SourceState, SourceStatus};
 pub use interface::{ADMIN_STATUS, Discontinuity, INTERFACE_USAGE, OPER_STATUS};
+pub(crate) use value::forbidden_character;
 pub use value::{ForbiddenCharacter, Record, Text, Value};
 
 /// Every service definition that billdrop writes or reads.

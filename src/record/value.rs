@@ -50,8 +50,8 @@ impl Text {
     /// Takes the text as it is, or refuses it because of the first character that XML 1.0 cannot hold.
     pub fn new(text: impl Into<String>) -> Result<Self, ForbiddenCharacter> {
         let text = text.into();
-        match text.char_indices().find(|(_, c)| !is_xml_char(*c)) {
-            Some((offset, character)) => Err(ForbiddenCharacter { character, offset }),
+        match forbidden_character(&text) {
+            Some(forbidden) => Err(forbidden),
             None => Ok(Text(text)),
         }
     }
@@ -74,6 +74,12 @@ impl Text {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The first character of `text` that XML 1.0 cannot hold.
+pub(crate) fn forbidden_character(text: &str) -> Option<ForbiddenCharacter> {
+    let (offset, character) = text.char_indices().find(|(_, c)| !is_xml_char(*c))?;
+    Some(ForbiddenCharacter { character, offset })
 }
 
 /// The production `Char` of XML 1.0, section 2.2.
