@@ -36,6 +36,8 @@ pub mod trust;
 
 pub mod config;
 
+pub mod tls;
+
 pub mod record;
 
 pub mod xml;
