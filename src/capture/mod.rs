@@ -11,6 +11,7 @@ mod netlink;
 mod remark;
 
 use std::io;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -25,10 +26,16 @@ pub fn open(config: &config::Source) -> Result<Box<dyn Source>, String> {
     }
 }
 
-/// Something that has usage and can be asked for it.
-pub trait Source {
+/// Something that has usage and can be asked for it, from any thread.
+pub trait Source: Send + Sync {
     /// Name as configured, unique among the sources.
     fn name(&self) -> &str;
+
+    /// How long the source may take in all; it keeps to that by itself. [`None`]: it is known to answer at once, as
+    /// this host's kernel does. One that has not ended soon after its time is given up: it failed.
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
 
     /// Reads all the usage that the source has now and pushes it, record by record.
     ///

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,8 @@ use crate::{
     cli,
     exit::{Error, Exit, Result},
     ledger::Ledger,
-    spool::{Lock, Spool, Watch},
+    log::{self, Logs},
+    spool::{Lock, Locked, Spool, Watch},
 };
 
 pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
@@ -40,7 +42,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
 }
 
 /// The configured sources, or those of them that `--source` names.
-fn chosen(setting: &Setting, names: &[String]) -> Result<Vec<Box<dyn Source>>> {
+fn chosen(setting: &Setting, names: &[String]) -> Result<Vec<Arc<dyn Source>>> {
     let configured = setting.config.sources();
     if let Some(unknown) = names.iter().find(|name| !configured.iter().any(|s| s.name() == *name)) {
         let known: Vec<&str> = configured.iter().map(|s| s.name()).collect();
@@ -52,7 +54,10 @@ fn chosen(setting: &Setting, names: &[String]) -> Result<Vec<Box<dyn Source>>> {
     configured
         .iter()
         .filter(|source| names.is_empty() || names.iter().any(|name| name == source.name()))
-        .map(|source| capture::open(source).map_err(|e| Error::new(Exit::Configuration, e)))
+        .map(|source| {
+            let opened = capture::open(source).map_err(|e| Error::new(Exit::Configuration, e))?;
+            Ok(Arc::from(opened))
+        })
         .collect()
 }
 
@@ -74,7 +79,7 @@ impl Attempt {
 
 struct Run<'a> {
     setting: &'a Setting,
-    sources: &'a [Box<dyn Source>],
+    sources: &'a [Arc<dyn Source>],
     spool: &'a Spool,
 }
 
@@ -99,7 +104,16 @@ impl Run<'_> {
         let Some(locked) = lock.try_hold()? else {
             return self.overtaken(lock);
         };
-        let begun = Turn::begin(self.setting, self.sources, self.spool, &locked)
+        let logs = Logs::open(self.log_settings());
+        self.turn(&locked, &logs, patient).inspect_err(|e| {
+            if !e.is_already_told() {
+                logs.error(e.message());
+            }
+        })
+    }
+
+    fn turn(&self, locked: &Locked<'_>, logs: &Logs, patient: bool) -> Result<Attempt> {
+        let begun = Turn::begin(self.setting, self.sources, self.spool, locked, logs)
             .and_then(|mut turn| turn.recover().map(|waiting| (turn, waiting)));
         let (mut turn, waiting) = begun.inspect_err(|e| tell_at_once(self.setting, e))?;
         let Some(waiting) = waiting else {
@@ -113,6 +127,16 @@ impl Run<'_> {
         }
         turn.deliver();
         Ok(Attempt::Blocked(turn.blocked_because(&waiting)))
+    }
+
+    /// Where the logs lie: `logs` beside the spool directory.
+    fn log_settings(&self) -> log::Settings {
+        log::Settings {
+            directory: self.spool.directory.with_file_name("logs"),
+            size: 10 << 20,
+            keep: 10,
+            format: log::Format::Text,
+        }
     }
 
     /// Another capture has the lock. One that has had it for as long as a pickup may take hangs.

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use super::requirements::{self, LONGEST_DESTINATION};
+use super::{
+    progress::Audience,
+    requirements::{self, LONGEST_DESTINATION},
+};
 use crate::{
     cli::Cli,
     config::{self, Config},
@@ -16,6 +19,7 @@ pub struct Setting {
     pub config: Config,
     pub file: Option<std::path::PathBuf>,
     pub hostname: String,
+    pub audience: Audience,
 }
 
 impl Setting {
@@ -43,6 +47,7 @@ impl Setting {
             config: loaded.config,
             file: loaded.file,
             hostname,
+            audience: Audience::of(cli),
         })
     }
 
