@@ -16,9 +16,11 @@
 //! 8. [`spool`] is the heart: it brings a document into the drop-box directory so that it is whole or absent, offers one
 //!    at a time, and repairs what a killed run has left.
 //! 9. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
+//! 10. [`log`] keeps a few files of what was captured and what went wrong, for people. The documents are the record.
 //!
 //! [`command`] wires these together, one file per subcommand; [`cli`] defines the command line, [`exit`] the exit statuses
-//! and the error that every command ends with, [`trust`] says whose files are believed, [`tls`] whose certificates.
+//! and the error that every command ends with, [`trust`] says whose files are believed, [`tls`] whose certificates,
+//! [`spill`] keeps octets that wait.
 //!
 //! # One capture
 //!
@@ -32,6 +34,7 @@
 pub mod cli;
 pub mod command;
 pub mod exit;
+pub mod spill;
 pub mod trust;
 
 pub mod config;
@@ -53,3 +56,5 @@ pub mod ledger;
 pub mod spool;
 
 pub mod notify;
+
+pub mod log;

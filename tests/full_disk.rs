@@ -123,3 +123,32 @@ fn a_read_only_spool_is_refused_and_told() {
     assert!(ran.stderr.contains("Read-only file system"), "{ran:?}");
     manager.wait_for("writeError(4)", Duration::from_secs(10));
 }
+
+#[test]
+fn a_full_disk_of_logs_costs_a_warning_and_leaves_no_half_line() {
+    let place = Place::new();
+    place.configure(
+        "[[source]]\ntype = \"linux\"\ninclude = [\"lo\"]\n\
+         [[source]]\ntype = \"linux\"\nname = \"gone\"\nnetwork-namespace = \"/nonexistent\"\n",
+    );
+    // Room for two pages: the next line begins on the one that is there, and ends on one that is not.
+    let ran = in_mount_namespace(
+        &place,
+        "mkdir logs; mount -t tmpfs -o size=8k tmpfs logs
+         printf '%4089s\\n' before >logs/error.log; head -c 4096 /dev/zero >logs/fill
+         set +e; \"$0\" --config billdrop.toml --spool spool capture; echo status $?
+         wc -c <logs/error.log",
+    );
+    let said: Vec<&str> = ran.stdout.lines().collect();
+    assert!(
+        said[0].starts_with("spool/"),
+        "the document is offered all the same: {ran:?}"
+    );
+    assert_eq!(said[1..], ["status 69", "4090"], "{ran:?}");
+    let warnings: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("warning")).collect();
+    assert_eq!(warnings.len(), 1, "{ran:?}");
+    assert!(
+        warnings[0].contains("cannot write the log logs/error.log: No space left on device"),
+        "{ran:?}"
+    );
+}

@@ -14,7 +14,7 @@ mod outlet;
 mod remark;
 mod web;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 
@@ -28,22 +28,23 @@ use cucm::Cucm;
 pub use linux::Linux;
 
 /// The source that a configuration describes. The error is a sentence that names the key at fault.
-pub fn open(source: &config::Source, config: &config::Config) -> Result<Box<dyn Source>, String> {
+pub fn open(source: &config::Source, config: &config::Config) -> Result<Arc<dyn Source>, String> {
     match source {
-        config::Source::Linux(linux) => Ok(Box::new(Linux::new(linux)?)),
+        config::Source::Linux(linux) => Ok(Arc::new(Linux::new(linux)?)),
         config::Source::Device(device) => match device.kind {
-            DeviceKind::Cucm => Ok(Box::new(Cucm::new(device, config)?)),
-            DeviceKind::Cms => Ok(Box::new(Cms::new(device, config)?)),
+            DeviceKind::Cucm => Ok(Arc::new(Cucm::new(device, config)?)),
+            DeviceKind::Cms => Ok(Arc::new(Cms::new(device, config)?)),
         },
     }
 }
 
-/// Something that has usage and can be asked for it.
+/// Something that has usage and can be asked for it, from any thread.
 pub trait Source: Send + Sync {
     /// Name as configured, unique among the sources.
     fn name(&self) -> &str;
 
-    /// How long it may take to read it all. [`None`]: as long as it takes, which for a kernel is not long.
+    /// How long the source may take in all; it keeps to that by itself. [`None`]: it is known to answer at once, as
+    /// this host's kernel does. One that has not ended soon after its time is given up: it failed.
     fn time_limit(&self) -> Option<Duration> {
         None
     }

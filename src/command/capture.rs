@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,8 @@ use crate::{
     cli,
     exit::{Error, Exit, Result},
     ledger::Ledger,
-    spool::{Lock, Spool, Watch},
+    log::Logs,
+    spool::{Lock, Locked, Spool, Watch},
 };
 
 pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
@@ -57,7 +59,7 @@ impl Attempt {
 
 struct Run<'a> {
     setting: &'a Setting,
-    sources: &'a [Box<dyn Source>],
+    sources: &'a [Arc<dyn Source>],
     spool: &'a Spool,
 }
 
@@ -82,7 +84,16 @@ impl Run<'_> {
         let Some(locked) = lock.try_hold()? else {
             return self.overtaken(lock);
         };
-        let begun = Turn::begin(self.setting, self.sources, self.spool, &locked)
+        let logs = Logs::open(self.setting.log_settings());
+        self.turn(&locked, &logs, patient).inspect_err(|e| {
+            if !e.is_already_told() {
+                logs.error(e.message());
+            }
+        })
+    }
+
+    fn turn(&self, locked: &Locked<'_>, logs: &Logs, patient: bool) -> Result<Attempt> {
+        let begun = Turn::begin(self.setting, self.sources, self.spool, locked, logs)
             .and_then(|mut turn| turn.recover().map(|waiting| (turn, waiting)));
         let (mut turn, waiting) = begun.inspect_err(|e| tell_at_once(self.setting, e))?;
         let Some(waiting) = waiting else {

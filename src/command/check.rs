@@ -1,12 +1,19 @@
 //! `billdrop check`: would a capture work, and who would hear of it?
 
-use std::{env, path::Path};
+use std::{env, path::Path, sync::Arc};
 
 use chrono::Utc;
 
-use super::{counted, gather::gather, notify as notify_command, print, setting::Setting};
+use super::{
+    counted,
+    gather::{Asking, gather},
+    notify as notify_command, print,
+    progress::Tally,
+    setting::Setting,
+};
 use crate::{
-    capture, cli,
+    capture::{self, Source},
+    cli,
     document::Body,
     exit::{Error, Exit, Result},
     ledger::{Ledger, LedgerError},
@@ -165,21 +172,34 @@ fn look_at_ledger(spool: &Spool, findings: &mut Vec<Finding>) -> Option<Ledger> 
 }
 
 fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()> {
-    for source in setting.config.sources() {
-        let source = capture::open(&source, &setting.config).map_err(|e| Error::new(Exit::Configuration, e))?;
-        let mut body = Body::new(&env::temp_dir());
-        let gathered = gather(&[source], Utc::now(), &setting.hostname, &|_| None, &mut body)
-            .map_err(|e| Error::file("keep records in", &env::temp_dir(), &e))?;
-        findings.extend(gathered.statuses.into_iter().map(|status| Finding {
-            what: format!("source {}", status.name),
-            good: status.state == SourceState::Complete,
-            says: match status.reason {
-                Some(reason) if status.state != SourceState::Complete => reason,
-                Some(reason) if status.records == 0 => format!("0 records: {reason}"),
-                _ => counted(status.records, "record"),
-            },
-        }));
+    let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+    for config in setting.config.sources() {
+        sources.push(capture::open(&config, &setting.config).map_err(|e| Error::new(Exit::Configuration, e))?);
     }
+    let tally = Tally::new(setting.audience, &sources);
+    let directory = env::temp_dir();
+    let asking = Asking {
+        now: Utc::now(),
+        recorder: &setting.hostname,
+        concurrency: setting.config.capture.concurrency.into(),
+        directory: &directory,
+        lines: None,
+        baseline: &|_| None,
+        tally: &tally,
+    };
+    let shown = tally.show();
+    let gathered = gather(&sources, &asking, &mut Body::new(&directory));
+    drop(shown);
+    let gathered = gathered.map_err(|e| Error::file("keep records in", &directory, &e))?;
+    findings.extend(gathered.statuses.into_iter().map(|status| Finding {
+        what: format!("source {}", status.name),
+        good: status.state == SourceState::Complete,
+        says: match status.reason {
+            Some(reason) if status.state != SourceState::Complete => reason,
+            Some(reason) if status.records == 0 => format!("0 records: {reason}"),
+            _ => counted(status.records, "record"),
+        },
+    }));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Which of the configured sources a capture asks.
 
+use std::sync::Arc;
+
 use super::setting::Setting;
 use crate::{
     capture::{self, Source},
@@ -9,7 +11,7 @@ use crate::{
 };
 
 /// The configured sources, or those of them that the command line wants.
-pub fn chosen(setting: &Setting, args: &cli::Capture) -> Result<Vec<Box<dyn Source>>> {
+pub fn chosen(setting: &Setting, args: &cli::Capture) -> Result<Vec<Arc<dyn Source>>> {
     let configured = setting.config.sources();
     if let Some(unknown) = unknown(&configured, &args.source) {
         let known: Vec<&str> = configured.iter().take(20).map(config::Source::name).collect();

@@ -8,6 +8,7 @@ mod gaps;
 mod gather;
 mod notify;
 mod preview;
+mod progress;
 mod release;
 pub mod requirements;
 mod setting;
@@ -16,22 +17,23 @@ mod status;
 mod turn;
 mod verify;
 
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use clap::CommandFactory;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
-    filter::LevelFilter,
-    fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
+    Layer,
+    filter::{LevelFilter, Targets},
+    fmt::{self, FmtContext, FormatEvent, FormatFields, format::Writer},
+    layer::SubscriberExt,
     registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 use crate::{
     cli::{Cli, Command, LogFormat},
     exit::{Error, Exit, Result},
+    log::ErrorLayer,
 };
 
 /// Runs the command of this command line.
@@ -67,28 +69,23 @@ pub fn start_log(cli: &Cli) {
         (false, _) => LevelFilter::DEBUG,
     };
     // Dependencies speak only at warning level: their details may hold what is secret.
-    let filter = tracing_subscriber::filter::Targets::new()
-        .with_target("billdrop", level)
-        // Speaks of every failure itself, which we do as well.
-        .with_target("async_snmp", LevelFilter::OFF)
-        .with_default(level.min(LevelFilter::WARN));
-    let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+    let up_to = |level: LevelFilter| {
+        Targets::new()
+            .with_target("billdrop", level)
+            // Speaks of every failure itself, which we do as well.
+            .with_target("async_snmp", LevelFilter::OFF)
+            .with_default(level.min(LevelFilter::WARN))
+    };
+    let diagnostics = fmt::layer()
+        .with_writer(|| progress::Stderr)
         .with_target(false)
         .log_internal_errors(false);
-    use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+    // The log of errors has the same whatever standard error is to have.
+    let registry = tracing_subscriber::registry().with(ErrorLayer.with_filter(up_to(LevelFilter::WARN)));
     match cli.log_format {
-        LogFormat::Json => log
-            .json()
-            .with_max_level(LevelFilter::TRACE)
-            .finish()
-            .with(filter)
-            .init(),
-        LogFormat::Text => log
-            .event_format(Plain)
-            .with_max_level(LevelFilter::TRACE)
-            .finish()
-            .with(filter)
+        LogFormat::Json => registry.with(diagnostics.json().with_filter(up_to(level))).init(),
+        LogFormat::Text => registry
+            .with(diagnostics.event_format(Plain).with_filter(up_to(level)))
             .init(),
     }
 }
@@ -101,7 +98,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
         out.write_str(match *event.metadata().level() {
             Level::ERROR => "billdrop: ",
             Level::WARN => "billdrop: warning: ",

@@ -1,12 +1,13 @@
 //! `capture --dry-run` and `capture --stdout`: the sources are asked, nothing is offered, nothing is changed.
 
-use std::{env, io};
+use std::{env, io, sync::Arc};
 
 use chrono::{SubsecRound, Utc};
 
 use super::{
-    gather::{Gathered, gather},
+    gather::{Asking, Gathered, gather},
     print,
+    progress::Tally,
     setting::Setting,
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// Says what each source has, and whether a document could be offered now.
-pub fn dry_run(setting: &Setting, sources: &[Box<dyn Source>]) -> Result<()> {
+pub fn dry_run(setting: &Setting, sources: &[Arc<dyn Source>]) -> Result<()> {
     let now = Utc::now().trunc_subsecs(3);
     let (gathered, body) = ask(setting, sources, now)?;
     let spool = Spool::locate(&setting.config)?;
@@ -53,7 +54,7 @@ pub fn dry_run(setting: &Setting, sources: &[Box<dyn Source>]) -> Result<()> {
 }
 
 /// The document with sequence number 0, which says that it is not one of the sequence.
-pub fn to_stdout(setting: &Setting, sources: &[Box<dyn Source>]) -> Result<()> {
+pub fn to_stdout(setting: &Setting, sources: &[Arc<dyn Source>]) -> Result<()> {
     let now = Utc::now().trunc_subsecs(3);
     let (gathered, mut body) = ask(setting, sources, now)?;
     let header = Header {
@@ -77,16 +78,31 @@ pub fn to_stdout(setting: &Setting, sources: &[Box<dyn Source>]) -> Result<()> {
     answer(&gathered)
 }
 
-fn ask(setting: &Setting, sources: &[Box<dyn Source>], now: chrono::DateTime<Utc>) -> Result<(Gathered, Body)> {
+/// Nothing of it is logged: this process does not have the lock.
+fn ask(setting: &Setting, sources: &[Arc<dyn Source>], now: chrono::DateTime<Utc>) -> Result<(Gathered, Body)> {
     let ledger = Ledger::open_existing(&setting.config.state_directory()).ok();
     let baseline = |source: &str| {
         ledger
             .as_ref()
             .and_then(|ledger| ledger.baseline(source).ok().flatten())
     };
-    let mut body = Body::new(&env::temp_dir());
-    let gathered = gather(sources, now, &setting.hostname, &baseline, &mut body)
-        .map_err(|e: io::Error| Error::file("keep records in", &env::temp_dir(), &e))?;
+    let tally = Tally::new(setting.audience, sources);
+    let directory = env::temp_dir();
+    let mut body = Body::new(&directory);
+    let asking = Asking {
+        now,
+        recorder: &setting.hostname,
+        concurrency: setting.config.capture.concurrency.into(),
+        directory: &directory,
+        lines: None,
+        baseline: &baseline,
+        tally: &tally,
+    };
+    let shown = tally.show();
+    let gathered = gather(sources, &asking, &mut body);
+    drop(shown);
+    tally.conclude();
+    let gathered = gathered.map_err(|e: io::Error| Error::file("keep records in", &directory, &e))?;
     Ok((gathered, body))
 }
 

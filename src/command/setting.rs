@@ -5,12 +5,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::requirements::{self, LONGEST_DESTINATION};
+use super::{
+    progress::Audience,
+    requirements::{self, LONGEST_DESTINATION},
+};
 use crate::{
     cli::Cli,
     config::{self, Config, Loaded},
     exit::{Error, Exit, Result},
     ledger::{CollectionStatus, Event, Ledger, Row, Tell},
+    log,
     spool::{self, NamingRule},
 };
 
@@ -21,22 +25,23 @@ pub struct Setting {
     /// The list of devices, if it was asked for and there is one.
     pub devices_file: Option<PathBuf>,
     pub hostname: String,
+    pub audience: Audience,
 }
 
 impl Setting {
     /// For commands that ask no source: a list of devices that is wrong or missing does not matter to them.
     pub fn load(cli: &Cli) -> Result<Self> {
-        Setting::new(read(cli)?, None)
+        Setting::new(cli, read(cli)?, None)
     }
 
     /// The same with the list of devices.
     pub fn load_with_devices(cli: &Cli) -> Result<Self> {
         let mut loaded = read(cli)?;
         let devices_file = config::load_devices(&mut loaded)?;
-        Setting::new(loaded, devices_file)
+        Setting::new(cli, loaded, devices_file)
     }
 
-    fn new(loaded: Loaded, devices_file: Option<PathBuf>) -> Result<Self> {
+    fn new(cli: &Cli, loaded: Loaded, devices_file: Option<PathBuf>) -> Result<Self> {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -60,11 +65,26 @@ impl Setting {
             file: loaded.file,
             devices_file,
             hostname,
+            audience: Audience::of(cli),
         })
     }
 
     pub fn naming(&self) -> NamingRule {
         NamingRule::new(&self.hostname, &self.config.spool)
+    }
+
+    /// Where captures are logged, if anywhere.
+    pub fn log_settings(&self) -> Option<log::Settings> {
+        let config = &self.config.log;
+        Some(log::Settings {
+            directory: self.config.log_directory()?,
+            size: config.size.0,
+            keep: config.keep.into(),
+            format: match config.format {
+                config::LogFormat::Text => log::Format::Text,
+                config::LogFormat::Json => log::Format::Json,
+            },
+        })
     }
 
     /// Addresses of all managers, as configured.

@@ -1,13 +1,17 @@
 //! One turn of file mode, while the lock is held: recover, capture, offer, notify.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chrono::{DateTime, SubsecRound, Utc};
 
 use super::{
     deliver,
-    gather::{Gathered, gather},
+    gather::{Asking, Gathered, gather},
     print,
+    progress::Tally,
     setting::Setting,
 };
 use crate::{
@@ -16,6 +20,7 @@ use crate::{
     document::{Body, DocId, Header},
     exit::{Error, Exit, Result},
     ledger::{CollectionStatus, Event, Gap, GapKind, Ledger, Row, Tell},
+    log::Logs,
     record::{DocumentInformation, Text},
     spool::{self, CommitError, DocumentName, Draft, Locked, Spool},
 };
@@ -23,9 +28,10 @@ use crate::{
 /// What a turn works with. It ends when the lock is let go.
 pub struct Turn<'a> {
     setting: &'a Setting,
-    sources: &'a [Box<dyn Source>],
+    sources: &'a [Arc<dyn Source>],
     spool: &'a Spool,
     locked: &'a Locked<'a>,
+    logs: &'a Logs,
     ledger: Ledger,
     now: DateTime<Utc>,
 }
@@ -33,9 +39,10 @@ pub struct Turn<'a> {
 impl<'a> Turn<'a> {
     pub fn begin(
         setting: &'a Setting,
-        sources: &'a [Box<dyn Source>],
+        sources: &'a [Arc<dyn Source>],
         spool: &'a Spool,
         locked: &'a Locked<'a>,
+        logs: &'a Logs,
     ) -> Result<Self> {
         let now = Utc::now().trunc_subsecs(3);
         Ok(Turn {
@@ -43,6 +50,7 @@ impl<'a> Turn<'a> {
             sources,
             spool,
             locked,
+            logs,
             ledger: spool::open_ledger(spool, &setting.hostname, &setting.managers(), now, locked)?,
             now,
         })
@@ -117,7 +125,10 @@ impl<'a> Turn<'a> {
             return Err(self.failed(&name, refusal));
         }
         let mut body = Body::new(&self.spool.state);
-        let gathered = match self.ask(&mut body) {
+        let tally = Tally::new(self.setting.audience, self.sources);
+        let asked = self.ask(&name, &tally, &mut body);
+        let summary = tally.conclude();
+        let mut gathered = match asked {
             Ok(gathered) => gathered,
             Err(e) => {
                 let refusal = Error::file("keep records in", &self.spool.state, &e);
@@ -125,14 +136,13 @@ impl<'a> Turn<'a> {
             }
         };
         let incomplete = gathered.failures().next().is_some();
-        let samis = self.setting.config.document.profile == Profile::CiscoSamis;
-        if body.count() == 0 && (incomplete || samis) {
-            return self.nothing_to_offer(&name, &gathered);
+        let lines = gathered.lines.take();
+        let offered = self.offer_if_any(last.as_ref(), name, gathered, &mut body);
+        if tally.has_devices() {
+            let lines = lines.filter(|_| matches!(offered, Ok(Some(_))));
+            self.logs.data(lines, self.now, &summary);
         }
-        if let Some(refusal) = self.too_full(wanted.saturating_add(body.octets())) {
-            return Err(self.failed(&name, refusal));
-        }
-        let path = self.offer(last.as_ref(), name, gathered, &mut body)?;
+        let Some(path) = offered? else { return Ok(()) };
         self.deliver();
         print(|out| writeln!(out, "{}", path.display()))
             .map_err(|e| e.next(format!("The document is offered all the same: {}", path.display())))?;
@@ -142,7 +152,27 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn ask(&self, body: &mut Body) -> std::io::Result<Gathered> {
+    /// [`None`]: there is nothing, and that is right so.
+    fn offer_if_any(
+        &mut self,
+        last: Option<&Row>,
+        name: DocumentName,
+        gathered: Gathered,
+        body: &mut Body,
+    ) -> Result<Option<PathBuf>> {
+        let incomplete = gathered.failures().next().is_some();
+        let samis = self.setting.config.document.profile == Profile::CiscoSamis;
+        if body.count() == 0 && (incomplete || samis) {
+            return self.nothing_to_offer(&name, &gathered).map(|()| None);
+        }
+        let wanted = self.setting.config.spool.min_free.0;
+        if let Some(refusal) = self.too_full(wanted.saturating_add(body.octets())) {
+            return Err(self.failed(&name, refusal));
+        }
+        self.offer(last, name, gathered, body).map(Some)
+    }
+
+    fn ask(&self, name: &DocumentName, tally: &Tally, body: &mut Body) -> std::io::Result<Gathered> {
         let baseline = |source: &str| match self.ledger.baseline(source) {
             Ok(baseline) => baseline,
             Err(e) => {
@@ -150,7 +180,18 @@ impl<'a> Turn<'a> {
                 None
             }
         };
-        gather(self.sources, self.now, &self.setting.hostname, &baseline, body)
+        let document = name.to_string();
+        let asking = Asking {
+            now: self.now,
+            recorder: &self.setting.hostname,
+            concurrency: self.setting.config.capture.concurrency.into(),
+            directory: &self.spool.state,
+            lines: self.logs.format().map(|format| (format, document.as_str())),
+            baseline: &baseline,
+            tally,
+        };
+        let _shown = tally.show();
+        gather(self.sources, &asking, body)
     }
 
     /// Later than the last name, and not that of any file which somebody has put there.
@@ -231,7 +272,8 @@ impl<'a> Turn<'a> {
         }
         if self.sources.len() < self.setting.config.sources().len() {
             let asked: Vec<&str> = self.sources.iter().map(|source| source.name()).collect();
-            remarks.push(format!("of the configured sources only {} was asked", asked.join(", ")));
+            let (verb, asked) = (if asked.len() == 1 { "was" } else { "were" }, some_of(&asked));
+            remarks.push(format!("of the configured sources only {asked} {verb} asked"));
         }
         let untold = self.ledger.untold_gaps()?;
         for (index, gap) in untold.iter().enumerate() {
@@ -339,6 +381,16 @@ fn source_events(gaps: &[Gap]) -> impl Iterator<Item = Event> + '_ {
         reason: gap.reason.clone(),
         at: gap.at,
     })
+}
+
+/// The first names, and how many there are besides: there may be hundreds.
+fn some_of(names: &[&str]) -> String {
+    const NAMED: usize = 5;
+    // One more name takes no more room than saying that there is one more.
+    match names.len().checked_sub(NAMED).filter(|more| *more > 1) {
+        None => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..NAMED].join(", ")),
+    }
 }
 
 fn shown(time: DateTime<Utc>) -> String {

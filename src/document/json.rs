@@ -43,6 +43,11 @@ fn string(out: &mut impl Write, text: &str) -> Result<(), ShowError> {
     serde_json::to_writer(out, text).map_err(|error| ShowError::Write(error.into()))
 }
 
+/// One record as an object.
+pub(super) fn record(record: &Record) -> String {
+    serde_json::to_string(&Element::of(record)).unwrap_or_default()
+}
+
 /// The items of a field of structures, as one line of JSON.
 pub(super) fn items(children: &'static [Field], items: &[Vec<Value>]) -> String {
     serde_json::to_string(&Items(children, items)).unwrap_or_default()

@@ -26,6 +26,8 @@ mod verify;
 mod writer;
 pub mod xsd;
 
+use crate::record::{Kind, Record, Value};
+
 pub use body::{Body, Mark};
 pub use doc_id::{DocId, NotADocId};
 pub use reader::{End, Reader};
@@ -50,6 +52,33 @@ const VERSION: &str = "3.1";
 /// How the last line of a document with a checksum begins and ends; between them 64 hexadecimal digits, lower case.
 const CHECKSUM_BEGIN: &str = "<!-- sha256:";
 const CHECKSUM_END: &str = " -->\n";
+
+/// One record as [`json`] shows it.
+pub(crate) fn record_as_json(record: &Record) -> String {
+    json::record(record)
+}
+
+/// Texts of values as they stand in documents, without escapes; one after the other, so that memory is taken once.
+#[derive(Debug, Default)]
+pub(crate) struct DocumentText {
+    octets: Vec<u8>,
+    times: lexical::Times,
+}
+
+impl DocumentText {
+    /// Empty for a value that does not fit its kind: no document has it either.
+    pub(crate) fn of(&mut self, kind: &Kind, value: &Value) -> &str {
+        self.octets.clear();
+        let appended = lexical::append(&mut self.octets, kind, value, &mut self.times, |out, text| {
+            out.extend_from_slice(text.as_bytes());
+        });
+        match appended {
+            // Every branch of `append` writes ASCII or a whole `str`.
+            Ok(()) => std::str::from_utf8(&self.octets).unwrap_or_default(),
+            Err(_) => "",
+        }
+    }
+}
 
 /// `digest` in hexadecimal digits, lower case.
 pub fn hex(digest: &[u8]) -> String {
