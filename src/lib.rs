@@ -8,15 +8,17 @@
 //! 1. [`config`] reads `billdrop.toml` and refuses what cannot work before anything is touched.
 //! 2. [`record`] is the vocabulary of all that follows: service definitions (the only place where fields are written
 //!    down) and typed values.
-//! 3. [`capture`] asks the sources for their usage. Each pushes its records one by one.
-//! 4. [`document`] encodes records as they come and makes an IPDRDoc of them; reads, verifies and shows documents.
-//! 5. [`ledger`] is the durable memory: which documents exist, what became of them, who is still to be told.
-//! 6. [`spool`] is the heart: it brings a document into the drop-box directory so that it is whole or absent, offers one
+//! 3. [`xml`] splits the XML that others send into elements and texts, within limits.
+//! 4. [`protocol`] puts the requests to devices into octets, and reads their answers.
+//! 5. [`capture`] asks the sources for their usage. Each pushes its records one by one.
+//! 6. [`document`] encodes records as they come and makes an IPDRDoc of them; reads, verifies and shows documents.
+//! 7. [`ledger`] is the durable memory: which documents exist, what became of them, who is still to be told.
+//! 8. [`spool`] is the heart: it brings a document into the drop-box directory so that it is whole or absent, offers one
 //!    at a time, and repairs what a killed run has left.
-//! 7. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
+//! 9. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
 //!
 //! [`command`] wires these together, one file per subcommand; [`cli`] defines the command line, [`exit`] the exit statuses
-//! and the error that every command ends with, [`trust`] says whose files are believed.
+//! and the error that every command ends with, [`trust`] says whose files are believed, [`tls`] whose certificates.
 //!
 //! # One capture
 //!
@@ -34,7 +36,13 @@ pub mod trust;
 
 pub mod config;
 
+pub mod tls;
+
 pub mod record;
+
+pub mod xml;
+
+pub mod protocol;
 
 pub mod capture;
 

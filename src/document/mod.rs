@@ -13,29 +13,27 @@
 //! of [`verify`] means that the file is not a valid document: nothing of it may be billed.
 
 mod body;
-mod bounded;
 pub mod chart;
 pub mod csv;
 mod doc_id;
 mod encoder;
 pub mod json;
 mod lexical;
-mod limits;
 mod reader;
 mod show;
 pub mod table;
-mod tokens;
 mod verify;
 mod writer;
 pub mod xsd;
 
 pub use body::{Body, Mark};
 pub use doc_id::{DocId, NotADocId};
-pub use limits::{Limits, ReadError};
 pub use reader::{End, Reader};
 pub use show::ShowError;
 pub use verify::{Finding, Verified, verify};
 pub use writer::{Header, Writer, Written, write};
+
+pub use crate::xml::{Limits, ReadError};
 
 /// Namespace of IPDR documents and of everything in them (NDM-U 3.1). Release 3.5 ends it in capitals.
 pub const NAMESPACE: &str = "http://www.ipdr.org/namespaces/ipdr";

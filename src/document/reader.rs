@@ -8,11 +8,10 @@ use std::io::BufRead;
 
 use chrono::{DateTime, Utc};
 
-use super::bounded::Place;
-use super::tokens::{Token, Tokens};
-use super::{DocId, Header, Limits, ReadError, SCHEMA, lexical};
+use super::{DocId, Header, Limits, NAMESPACE, ReadError, SCHEMA, lexical};
 use crate::config::Profile;
 use crate::record::{self, Field, Kind, Presence, Record, ServiceDefinition, Text, Value};
+use crate::xml::{Place, Token, Tokens, Vocabulary};
 
 /// What the end of a document says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +40,7 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// When this is not the beginning of an IPDRDoc.
     pub fn new(input: R, limits: Limits) -> Result<Self, ReadError> {
-        let mut tokens = Tokens::new(input, limits);
+        let mut tokens = Tokens::new(input, limits, Vocabulary::Only(NAMESPACE));
         let header = match markup(&mut tokens)? {
             Token::Start if tokens.name == "IPDRDoc" => header(&tokens)?,
             Token::Start => return Err(tokens.error(format!("{} is not an IPDRDoc", lexical::clip(&tokens.name)))),

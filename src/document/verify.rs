@@ -7,10 +7,10 @@ use std::io::{self, BufReader, Read};
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
-use super::bounded::Place;
 use super::{CHECKSUM_BEGIN, CHECKSUM_END, DocId, Limits, ReadError, Reader, hex};
 use crate::config::Profile;
 use crate::record::{DOCUMENT_INFORMATION, Record, Text, Value, find};
+use crate::xml::Place;
 
 /// Octets of the last line of a document with a checksum.
 const CHECKSUM_LINE: usize = CHECKSUM_BEGIN.len() + 64 + CHECKSUM_END.len();

@@ -20,6 +20,7 @@ pub enum Value {
     Int(i32),
     UnsignedInt(u32),
     UnsignedLong(u64),
+    Decimal(super::Decimal),
     Text(Text),
     DateTime(DateTime<Utc>),
     MacAddress([u8; 6]),
@@ -49,8 +50,8 @@ impl Text {
     /// Takes the text as it is, or refuses it because of the first character that XML 1.0 cannot hold.
     pub fn new(text: impl Into<String>) -> Result<Self, ForbiddenCharacter> {
         let text = text.into();
-        match text.char_indices().find(|(_, c)| !is_xml_char(*c)) {
-            Some((offset, character)) => Err(ForbiddenCharacter { character, offset }),
+        match forbidden_character(&text) {
+            Some(forbidden) => Err(forbidden),
             None => Ok(Text(text)),
         }
     }
@@ -75,6 +76,12 @@ impl Text {
     }
 }
 
+/// The first character of `text` that XML 1.0 cannot hold.
+pub(crate) fn forbidden_character(text: &str) -> Option<ForbiddenCharacter> {
+    let (offset, character) = text.char_indices().find(|(_, c)| !is_xml_char(*c))?;
+    Some(ForbiddenCharacter { character, offset })
+}
+
 /// The production `Char` of XML 1.0, section 2.2.
 fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')
@@ -83,6 +90,12 @@ fn is_xml_char(c: char) -> bool {
 impl From<Text> for Value {
     fn from(text: Text) -> Self {
         Value::Text(text)
+    }
+}
+
+impl From<super::Decimal> for Value {
+    fn from(decimal: super::Decimal) -> Self {
+        Value::Decimal(decimal)
     }
 }
 

@@ -1,12 +1,13 @@
-//! XML as the reader needs it: elements with resolved names, text with resolved references, and nothing else.
+//! XML as its readers need it: elements with resolved names, text with resolved references, and nothing else.
 //!
 //! quick-xml splits the octets; this module adds what it leaves to its callers: namespaces, the rules of
 //! well-formedness that it does not check, limits, and the place of each error.
 
-use std::io::BufRead;
+use std::io::{self, BufRead};
+use std::sync::Arc;
 
 use quick_xml::XmlVersion;
-use quick_xml::errors::Error;
+use quick_xml::errors::{Error, IllFormedError};
 use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::attributes::Attributes;
 use quick_xml::events::{BytesDecl, BytesStart, Event};
@@ -15,14 +16,24 @@ use quick_xml::reader::NsReader;
 
 use super::bounded::{Bounded, Place};
 use super::limits::{Limits, ReadError};
-use super::{NAMESPACE, lexical};
-use crate::record::Text;
+use super::text::{clip, clip_to, is_space};
+use crate::record::forbidden_character;
 
 const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
+/// Which names may stand in the XML, and whether errors may quote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
-    /// An element of IPDR's namespace begins: its name is [`Tokens::name`], its attributes [`Tokens::attributes`].
+pub(crate) enum Vocabulary {
+    /// Elements of this namespace, attributes without one.
+    Only(&'static str),
+    /// Elements of any namespace or none, by their local names; attributes of other namespaces are passed over. Errors
+    /// quote nothing, as passwords may stand anywhere in it.
+    Any,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    /// An element of the vocabulary begins: its name is [`Tokens::name`], its attributes [`Tokens::attributes`].
     /// An empty element begins and ends.
     Start,
     End,
@@ -32,9 +43,10 @@ pub(super) enum Token {
 }
 
 #[derive(Debug)]
-pub(super) struct Tokens<R> {
+pub(crate) struct Tokens<R> {
     xml: NsReader<Bounded<R>>,
     limits: Limits,
+    vocabulary: Vocabulary,
     event: Vec<u8>,
     /// What was read behind a text.
     waiting: Option<(Token, Place)>,
@@ -42,6 +54,7 @@ pub(super) struct Tokens<R> {
     has_root: bool,
     depth: usize,
     place: Place,
+    io_error: Option<Arc<io::Error>>,
     pub name: String,
     /// Attributes without a prefix by their name, those of the schema instance namespace with `xsi:` before it.
     pub attributes: Vec<(String, String)>,
@@ -49,7 +62,7 @@ pub(super) struct Tokens<R> {
 }
 
 impl<R: BufRead> Tokens<R> {
-    pub(super) fn new(input: R, limits: Limits) -> Self {
+    pub(crate) fn new(input: R, limits: Limits, vocabulary: Vocabulary) -> Self {
         let mut xml = NsReader::from_reader(Bounded::new(input));
         let config = xml.config_mut();
         config.expand_empty_elements = true;
@@ -57,12 +70,14 @@ impl<R: BufRead> Tokens<R> {
         Tokens {
             xml,
             limits,
+            vocabulary,
             event: Vec::new(),
             waiting: None,
             begun: false,
             has_root: false,
             depth: 0,
             place: Place { line: 1, column: 1 },
+            io_error: None,
             name: String::new(),
             attributes: Vec::new(),
             text: String::new(),
@@ -70,26 +85,32 @@ impl<R: BufRead> Tokens<R> {
     }
 
     /// Where the last token begins.
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.place
     }
 
     /// Octets read so far: up to the end of the last token, unless that is a text.
-    pub(super) fn octets(&self) -> u64 {
+    pub(crate) fn octets(&self) -> u64 {
         self.xml.get_ref().octets()
     }
 
-    pub(super) fn into_input(self) -> R {
+    pub(crate) fn into_input(self) -> R {
         self.xml.into_inner().into_inner()
     }
 
+    /// The input's own error, if it was that which made the last call fail.
+    pub(crate) fn take_io_error(&mut self) -> Option<io::Error> {
+        let error = self.io_error.take()?;
+        Some(Arc::try_unwrap(error).unwrap_or_else(|error| io::Error::new(error.kind(), error)))
+    }
+
     /// An error at the last token.
-    pub(super) fn error(&self, message: impl Into<String>) -> ReadError {
+    pub(crate) fn error(&self, message: impl Into<String>) -> ReadError {
         ReadError::at(self.place, message)
     }
 
     /// The next token; comments and processing instructions are passed over.
-    pub(super) fn next(&mut self) -> Result<Token, ReadError> {
+    pub(crate) fn next(&mut self) -> Result<Token, ReadError> {
         if let Some((token, place)) = self.waiting.take() {
             self.place = place;
             return Ok(token);
@@ -158,22 +179,27 @@ impl<R: BufRead> Tokens<R> {
                 }
                 let (namespace, name) = self.xml.resolver().resolve_element(tag.name());
                 let name = name.into_inner();
-                match namespace {
-                    ResolveResult::Bound(namespace) if is(namespace.as_ref(), NAMESPACE) => {}
-                    ResolveResult::Unknown(prefix) => {
-                        return Err(refused(format!("the prefix {prefix} is not declared")));
-                    }
-                    _ => {
+                match (namespace, self.vocabulary) {
+                    (ResolveResult::Unknown(prefix), vocabulary) => {
                         return Err(refused(format!(
-                            "the element {} is not in the namespace {NAMESPACE}",
-                            lexical::clip(name)
+                            "the prefix {} is not declared",
+                            vocabulary.shown(&prefix)
+                        )));
+                    }
+                    (_, Vocabulary::Any) => {}
+                    (ResolveResult::Bound(namespace), Vocabulary::Only(expected))
+                        if is(namespace.as_ref(), expected) => {}
+                    (_, Vocabulary::Only(expected)) => {
+                        return Err(refused(format!(
+                            "the element {} is not in the namespace {expected}",
+                            clip(name)
                         )));
                     }
                 }
                 self.name.clear();
                 self.name.push_str(name);
                 self.attributes.clear();
-                attributes(&tag, self.xml.resolver(), &mut self.attributes).map_err(refused)?;
+                attributes(&tag, self.xml.resolver(), self.vocabulary, &mut self.attributes).map_err(refused)?;
                 Ok(Some(Token::Start))
             }
             Event::End(_) => {
@@ -197,7 +223,8 @@ impl<R: BufRead> Tokens<R> {
                 if self.depth == 0 {
                     return Err(refused("a reference stands outside of the document element".to_owned()));
                 }
-                let unknown = || refused(format!("the reference &{}; is not known", lexical::clip(&reference)));
+                let vocabulary = self.vocabulary;
+                let unknown = || refused(format!("the reference &{}; is not known", vocabulary.shown(&reference)));
                 if reference.is_char_ref() {
                     let character = reference.resolve_char_ref().ok().flatten().ok_or_else(unknown)?;
                     self.text.push(character);
@@ -235,19 +262,51 @@ impl<R: BufRead> Tokens<R> {
         }
     }
 
-    fn parser_error(&self, error: Error, exhausted: bool) -> ReadError {
+    fn parser_error(&mut self, error: Error, exhausted: bool) -> ReadError {
         match error {
             Error::Io(_) if exhausted => {
                 let limit = self.limits.text.max(self.limits.tag);
                 self.error(format!("a text, a comment or an element has more than {limit} octets"))
             }
-            Error::Io(error) => ReadError {
-                io: Some(error.kind()),
-                ..ReadError::at(self.xml.get_ref().place(), format!("reading failed: {error}"))
-            },
+            Error::Io(error) => {
+                let refused = ReadError {
+                    io: Some(error.kind()),
+                    ..ReadError::at(self.xml.get_ref().place(), format!("reading failed: {error}"))
+                };
+                self.io_error = Some(error);
+                refused
+            }
             Error::Encoding(_) => self.error("the text from here on is not UTF-8"),
+            error => self.error(self.vocabulary.parser_message(&error)),
+        }
+    }
+}
+
+impl Vocabulary {
+    /// As much of `text` as an error may show.
+    fn shown(self, text: &str) -> String {
+        match self {
+            Vocabulary::Only(_) => clip(text),
+            Vocabulary::Any => "…".to_owned(),
+        }
+    }
+
+    fn parser_message(self, error: &Error) -> String {
+        match (self, error) {
+            (Vocabulary::Any, Error::IllFormed(IllFormedError::MissingEndTag(_))) => {
+                "an element has no end tag".to_owned()
+            }
+            (
+                Vocabulary::Any,
+                Error::IllFormed(IllFormedError::UnmatchedEndTag(_) | IllFormedError::MismatchedEndTag { .. }),
+            ) => "an end tag is not that of the element that is open".to_owned(),
+            (Vocabulary::Any, Error::IllFormed(IllFormedError::MissingDeclVersion(_))) => {
+                "the XML declaration has no version".to_owned()
+            }
+            (Vocabulary::Any, Error::Escape(_)) => "a reference is not known".to_owned(),
+            (Vocabulary::Any, Error::Namespace(_)) => "a namespace is not declared as it must be".to_owned(),
             // What the parser quotes of the document may be long.
-            error => self.error(lexical::clip_to(&error.to_string(), 200)),
+            _ => clip_to(&error.to_string(), 200),
         }
     }
 }
@@ -261,29 +320,30 @@ fn is(namespace: &str, expected: &str) -> bool {
 fn attributes(
     tag: &BytesStart<'_>,
     resolver: &NamespaceResolver,
+    vocabulary: Vocabulary,
     into: &mut Vec<(String, String)>,
 ) -> Result<(), String> {
     let raw = tag.attributes_raw();
-    if raw.trim_matches(lexical::is_space).is_empty() {
+    if raw.trim_matches(is_space).is_empty() {
         return Ok(());
     }
     if !attributes_are_apart(raw) {
         return Err("there is no white space between two attributes".to_owned());
     }
     for attribute in tag.attributes() {
-        let attribute = attribute.map_err(|error| lexical::clip_to(&error.to_string(), 200))?;
+        let attribute = attribute.map_err(|error| clip_to(&error.to_string(), 200))?;
         if attribute.value.contains('<') {
             return Err("the character < stands in an attribute".to_owned());
         }
         let value = attribute
             .normalized_value(XmlVersion::Explicit1_0)
-            .map_err(|error| lexical::clip_to(&error.to_string(), 200))?;
+            .map_err(|error| vocabulary.parser_message(&error))?;
         only_xml_characters(&value)?;
         let name = attribute.key;
         if !name.into_inner().splitn(2, ':').all(is_name) {
             return Err(format!(
                 "{:?} is no name of an attribute",
-                lexical::clip(name.into_inner())
+                vocabulary.shown(name.into_inner())
             ));
         }
         if matches!(
@@ -297,15 +357,16 @@ fn attributes(
             (ResolveResult::Bound(namespace), name) if namespace.as_ref() == XSI => {
                 format!("xsi:{}", name.into_inner())
             }
+            (ResolveResult::Bound(_), _) if vocabulary == Vocabulary::Any => continue,
             _ => {
                 return Err(format!(
                     "the attribute {} is not known",
-                    lexical::clip(name.into_inner())
+                    vocabulary.shown(name.into_inner())
                 ));
             }
         };
         if into.iter().any(|(other, _)| *other == key) {
-            return Err(format!("the attribute {} is repeated", lexical::clip(&key)));
+            return Err(format!("the attribute {} is repeated", vocabulary.shown(&key)));
         }
         into.push((key, value.into_owned()));
     }
@@ -333,7 +394,7 @@ fn attributes_are_apart(raw: &str) -> bool {
             return false;
         };
         rest = &rest[open + 1 + length + 1..];
-        if !rest.is_empty() && !rest.starts_with(lexical::is_space) {
+        if !rest.is_empty() && !rest.starts_with(is_space) {
             return false;
         }
     }
@@ -364,7 +425,7 @@ fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
             _ => matches!(value, "yes" | "no"),
         };
         if !is_known {
-            let value = lexical::clip(value);
+            let value = clip(value);
             return Err(match position {
                 0 => format!("XML {value} is not known, only XML 1.0"),
                 1 => format!("the encoding {value} is not known, only UTF-8"),
@@ -376,5 +437,5 @@ fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), String> {
 }
 
 fn only_xml_characters(text: &str) -> Result<(), String> {
-    Text::new(text).map(|_| ()).map_err(|error| error.to_string())
+    forbidden_character(text).map_or(Ok(()), |error| Err(error.to_string()))
 }

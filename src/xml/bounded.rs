@@ -4,14 +4,14 @@ use std::io::{self, BufRead, Read};
 
 /// A place in the input, both numbers from 1. The column counts characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub line: u64,
     pub column: u64,
 }
 
 /// Lets through only so many octets for each event of the parser.
 #[derive(Debug)]
-pub(super) struct Bounded<R> {
+pub(crate) struct Bounded<R> {
     input: R,
     left: usize,
     octets: u64,
@@ -19,7 +19,7 @@ pub(super) struct Bounded<R> {
 }
 
 impl<R> Bounded<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Bounded {
             input,
             left: 0,
@@ -29,25 +29,25 @@ impl<R> Bounded<R> {
     }
 
     /// The next event may have this many octets.
-    pub(super) fn allow(&mut self, octets: usize) {
+    pub(crate) fn allow(&mut self, octets: usize) {
         self.left = octets;
     }
 
     /// Whether the last failure was that of the budget.
-    pub(super) fn is_exhausted(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.left == 0
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         self.place
     }
 
     /// Octets taken since the beginning.
-    pub(super) fn octets(&self) -> u64 {
+    pub(crate) fn octets(&self) -> u64 {
         self.octets
     }
 
-    pub(super) fn into_inner(self) -> R {
+    pub(crate) fn into_inner(self) -> R {
         self.input
     }
 }
@@ -82,7 +82,7 @@ impl<R: BufRead> Read for Bounded<R> {
 
 impl Place {
     /// Moves behind these octets.
-    pub(super) fn pass(&mut self, octets: &[u8]) {
+    pub(crate) fn pass(&mut self, octets: &[u8]) {
         let mut line = octets;
         if let Some(last) = octets.iter().rposition(|octet| *octet == b'\n') {
             self.line += octets[..=last].iter().filter(|octet| **octet == b'\n').count() as u64;

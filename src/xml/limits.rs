@@ -41,7 +41,7 @@ pub struct ReadError {
 }
 
 impl ReadError {
-    pub(super) fn at(place: Place, message: impl Into<String>) -> Self {
+    pub(crate) fn at(place: Place, message: impl Into<String>) -> Self {
         ReadError {
             line: place.line,
             column: place.column,
