@@ -41,6 +41,8 @@ fn every_script_can_be_run() {
         "tests/run",
         "contrib/quickstart",
         "contrib/pickup/billdrop-pickup",
+        "contrib/simulators/try",
+        "tests/peers/fetch",
     ] {
         assert!(
             scripts.iter().any(|(script, _)| *script == root.join(name)),

@@ -190,14 +190,13 @@ pub fn read(text: &str, canary: &str, counts: &mut Counts) -> Result<Vec<Device>
 }
 
 fn known(name: &str, kind: Kind) -> Result<&'static Quirk, String> {
-    let quirk = QUIRKS.iter().find(|quirk| quirk.name == name);
-    match quirk {
-        None => Err(format!("there is no quirk {name:?}; --help lists them")),
-        Some(quirk) if quirk.kind.is_some_and(|of| of != kind) => {
-            Err(format!("{name} is no quirk of a {}", kind.name()))
-        }
-        Some(quirk) => Ok(quirk),
+    let mut named = QUIRKS.iter().filter(|quirk| quirk.name == name).peekable();
+    if named.peek().is_none() {
+        return Err(format!("there is no quirk {name:?}; --help lists them"));
     }
+    named
+        .find(|quirk| quirk.kind.is_none_or(|of| of == kind))
+        .ok_or_else(|| format!("{name} is no quirk of a {}", kind.name()))
 }
 
 impl Device {

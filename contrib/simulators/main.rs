@@ -69,7 +69,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let matches = Arguments::command().after_help(device::manual()).get_matches();
+    let matches = Arguments::command()
+        .term_width(120)
+        .after_help(device::manual())
+        .get_matches();
     let result = Arguments::from_arg_matches(&matches)
         .map_err(|error| error.exit())
         .and_then(|arguments: Arguments| run(&arguments));

@@ -6,6 +6,7 @@
 pub mod binary;
 pub mod faults;
 pub mod namespace;
+pub mod simulators;
 pub mod snmptrapd;
 pub mod sshd;
 
