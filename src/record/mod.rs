@@ -3,18 +3,21 @@
 //! A new kind of usage begins here, with a [`ServiceDefinition`] in a file of its own and a line in [`DEFINITIONS`];
 //! the document writer and reader, the XSD, JSON, CSV and tables follow from it.
 
+mod decimal;
 mod definition;
 mod docsis;
 mod information;
 mod interface;
 mod value;
 
+pub use decimal::Decimal;
 pub use definition::{Field, Kind, Presence, ServiceDefinition, find};
 pub use docsis::DOCSIS;
 pub use information::{ClosureReason, DOCUMENT_INFORMATION, DocumentInformation, SourceState, SourceStatus};
 pub use interface::{ADMIN_STATUS, Discontinuity, INTERFACE_USAGE, OPER_STATUS};
+pub use value::{ForbiddenCharacter, Record, Text, Value};
+
 pub(crate) use value::forbidden_character;
-pub use value::{Decimal, ForbiddenCharacter, Record, Text, Value};
 
 /// Every service definition that billdrop writes or reads.
 pub static DEFINITIONS: &[&ServiceDefinition] = &[&DOCUMENT_INFORMATION, &INTERFACE_USAGE, &DOCSIS];

@@ -75,24 +75,6 @@ impl Text {
     }
 }
 
-/// A decimal number as a device wrote it, such as `1.50` or `-0.025`: its digits are kept, none is added or rounded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decimal(String);
-
-impl Decimal {
-    /// Perhaps a minus, digits, perhaps a point and more digits; at most 40 characters.
-    pub fn new(text: &str) -> Option<Self> {
-        let number = text.strip_prefix('-').unwrap_or(text);
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-        let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|octet| octet.is_ascii_digit());
-        (text.len() <= 40 && is_digits(whole) && is_digits(fraction)).then(|| Decimal(text.to_owned()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// The first character of `text` that XML 1.0 cannot hold.
 pub(crate) fn forbidden_character(text: &str) -> Option<ForbiddenCharacter> {
     let (offset, character) = text.char_indices().find(|(_, c)| !is_xml_char(*c))?;
@@ -132,30 +114,6 @@ mod tests {
         assert_eq!((refused.character, refused.offset), ('\u{1}', 2));
         assert!(Text::new("a\u{FFFF}").is_err());
         assert!(Text::new("tab\tline\nreturn\r Größe 𝄞 <&>\"'").is_ok());
-    }
-
-    #[test]
-    fn a_decimal_number_keeps_its_digits() {
-        for text in ["1.000", "0.025", "-2.50", "0", "007", &"1".repeat(40)] {
-            assert_eq!(Decimal::new(text).unwrap().as_str(), text);
-        }
-        for text in [
-            "",
-            "-",
-            ".",
-            "1.",
-            ".5",
-            "+1",
-            "1e3",
-            "--1",
-            "1.2.3",
-            " 1",
-            "1,5",
-            "١",
-            &"1".repeat(41),
-        ] {
-            assert_eq!(Decimal::new(text), None, "{text}");
-        }
     }
 
     #[test]
