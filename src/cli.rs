@@ -92,6 +92,14 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Capture {
+    /// Capture licence and device usage: ask every CUCM, and with --confspace every CMS, but no other source
+    #[arg(long)]
+    pub devusage: bool,
+
+    /// Capture conference spaces: ask every CMS, and with --devusage every CUCM, but no other source
+    #[arg(long)]
+    pub confspace: bool,
+
     /// Capture only this source; may be given several times
     #[arg(long, value_name = "NAME")]
     pub source: Vec<String>,

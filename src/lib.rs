@@ -18,7 +18,7 @@
 //! 9. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
 //!
 //! [`command`] wires these together, one file per subcommand; [`cli`] defines the command line, [`exit`] the exit statuses
-//! and the error that every command ends with, [`trust`] says whose files are believed.
+//! and the error that every command ends with, [`trust`] says whose files are believed, [`tls`] whose certificates.
 //!
 //! # One capture
 //!
@@ -35,6 +35,8 @@ pub mod exit;
 pub mod trust;
 
 pub mod config;
+
+pub mod tls;
 
 pub mod record;
 

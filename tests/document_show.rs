@@ -142,11 +142,13 @@ fn the_table_is_for_people() {
     );
     let title = lines.iter().position(|line| *line == "InterfaceUsage-Type").unwrap();
     assert!(lines[title + 1].starts_with("in every row: "), "{text}");
+    let begin = lines.iter().position(|line| line.starts_with("ifIndex  ")).unwrap();
     assert!(
-        lines[title + 1].contains("ifOperStatus lowerLayerDown"),
+        lines[title + 1..begin].join("").contains("ifOperStatus lowerLayerDown"),
         "what all have in common stands above"
     );
-    let table = &lines[title + 2..title + 6];
+    assert!(lines[title + 1..begin].iter().all(|line| line.width() <= 80), "{text}");
+    let table = &lines[begin..begin + 4];
     assert!(!table[0].contains("ifOperStatus"), "{text}");
     assert!(
         !table[0].contains("ifAlias"),
@@ -161,6 +163,165 @@ fn the_table_is_for_people() {
     let widths: Vec<usize> = table[1..].iter().map(|line| line.width()).collect();
     assert_eq!(widths, [widths[0]; 3], "columns stand below each other");
     assert_eq!(*lines.last().unwrap(), "4 records, ended 2026-01-15T09:30:01.250Z");
+}
+
+/// What two clusters and two conference servers say, device by device, as a capture writes it.
+fn devices() -> Vec<Record> {
+    let mut records = Vec::new();
+    for (cucm, address) in [("cucm-a", "192.0.2.11"), ("cucm-b", "192.0.2.12")] {
+        let head = device(Target::Cucm, cucm, address);
+        let rows = [
+            ("CUWL Standard", "12"),
+            ("Enhanced", "410"),
+            ("Timestamp", "2026-01-15 02:00:07"),
+        ];
+        for (name, value) in rows {
+            records.push(
+                LicenseUsage {
+                    ccm_version: Some("14.0.1.12900(7)"),
+                    license_name: name,
+                    license_count: value.parse().ok(),
+                    license_value: Some(value),
+                    user_value: None,
+                    device_value: None,
+                    license_tag: None,
+                    license_status: None,
+                    license_source: LicenseSource::LicenseTotals,
+                }
+                .to_record(&head),
+            );
+        }
+        let devices = DeviceUsage {
+            ccm_version: Some("14.0.1.12900(7)"),
+            device_class: Some("Phone"),
+            device_model: None,
+            device_count: 525,
+        };
+        records.push(devices.to_record(&head));
+    }
+    for (cms, address) in [("cms-a", "192.0.2.21"), ("cms-b", "192.0.2.22")] {
+        let head = device(Target::Cms, cms, address);
+        let spaces = [
+            ("1", Some("R&D Atrium")),
+            (
+                "2",
+                Some("Caf\u{e9} Nord: planning,\nweekly, for everybody in the house"),
+            ),
+            ("3", None),
+        ];
+        for (digit, name) in spaces {
+            let space = ConferenceSpace {
+                co_space_id: &format!("11111111-0000-4000-8000-00000000000{digit}"),
+                name,
+                auto_generated: Some(digit == "3"),
+                uri: Some("rd.atrium"),
+                call_id: Some(&format!("70000{digit}")),
+                ..ConferenceSpace::default()
+            };
+            records.push(space.to_record(&head));
+        }
+        let usage = ConferenceLicenseUsage {
+            timestamp: Some(created()),
+            users: Some(184),
+            calls_active: Some(3),
+            weighted_calls_active: Decimal::new(if cms == "cms-a" { "2.000" } else { "12.000" }),
+            calls_without_personal_license: Some(1),
+            weighted_calls_without_personal_license: Decimal::new("0.500"),
+            capacity_unit_usage_without_personal_license: Decimal::new("0.025"),
+            ..ConferenceLicenseUsage::default()
+        };
+        records.push(usage.to_record(&head));
+    }
+    records
+}
+
+#[test]
+fn devices_are_shown_as_one_table_for_each_kind() {
+    let text = as_table(&document(Profile::CiscoSamis, false, &devices()));
+    let tables: Vec<&str> = text.split("\n\n").collect();
+    let titles: Vec<&str> = tables.iter().map(|table| table.lines().next().unwrap()).collect();
+    assert_eq!(
+        titles[1..5],
+        [
+            "LicenseUsage-Type",
+            "DeviceUsage-Type",
+            "ConferenceSpace-Type",
+            "ConferenceLicenseUsage-Type"
+        ]
+    );
+    assert!(text.lines().all(|line| line.width() <= 120), "{text}");
+    assert!(!text.contains("sourceName"), "it is the same as servCnt: {text}");
+    let licenses: Vec<&str> = tables[1].lines().collect();
+    let rows = licenses.iter().filter(|line| line.starts_with("cucm-"));
+    assert_eq!(rows.count(), 6, "{text}");
+    assert!(
+        tables[2].contains("\ncucm-a   192.0.2.11          525\n"),
+        "a count stands in each row, even if all are the same: {text}"
+    );
+    assert!(
+        licenses[1].starts_with("in every row: IPDRcreationTime 2026-01-15T09:30:00Z, contract 12345678,"),
+        "{text}"
+    );
+}
+
+#[test]
+fn columns_of_devices_line_up() {
+    let text = as_table(&document(Profile::CiscoSamis, false, &devices()));
+    let table = text
+        .split("\n\n")
+        .find(|table| table.starts_with("ConferenceSpace-Type"))
+        .unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("cms-")).collect();
+    let places: Vec<usize> = rows
+        .iter()
+        .map(|row| row[..row.find(" 70000").unwrap()].width())
+        .collect();
+    assert_eq!(places, [places[0]; 6], "{text}");
+    assert!(
+        table.contains("  Café Nord: planning,\\nweekly, for e…  "),
+        "a line end is shown, and a long name is clipped: {text}"
+    );
+
+    let table = text
+        .split("\n\n")
+        .find(|table| table.starts_with("ConferenceLicenseUsage-Type"))
+        .unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("cms-")).collect();
+    assert!(rows[0].ends_with("   2.000") && rows[1].ends_with("  12.000"), "{text}");
+}
+
+#[test]
+fn a_single_device_is_shown_line_by_line() {
+    let head = device(Target::Cms, "cms-a", "192.0.2.21");
+    let system = ConferenceSystem {
+        host_id: Some("44444444-0000-4000-8000-000000000001"),
+        cdr_correlator_index: Some(1293),
+        ..ConferenceSystem::default()
+    };
+    let text = as_table(&document(Profile::CiscoSamis, false, &[system.to_record(&head)]));
+    assert!(text.contains("\nservCnt             cms-a\n"), "{text}");
+    assert!(
+        text.contains("\nhostId              44444444-0000-4000-8000-000000000001\n"),
+        "{text}"
+    );
+    assert!(text.contains("\ncdrCorrelatorIndex  1293\n"), "{text}");
+}
+
+#[test]
+fn a_decimal_is_a_number_in_json_unless_digits_would_be_lost() {
+    let head = device(Target::Cms, "cms-a", "192.0.2.21");
+    let usage = ConferenceLicenseUsage {
+        weighted_calls_active: Decimal::new("1.000"),
+        capacity_unit_usage: Decimal::new("0.025"),
+        weighted_calls_without_personal_license: Decimal::new("900719925474.0993"),
+        ..ConferenceLicenseUsage::default()
+    };
+    let octets = document(Profile::CiscoSamis, false, &[usage.to_record(&head)]);
+    let record = &as_json(&octets)["records"][0];
+    assert_eq!(record["weightedCallsActive"], 1.0);
+    assert_eq!(record["capacityUnitUsage"], 0.025);
+    assert_eq!(record["weightedCallsWithoutPersonalLicense"], "900719925474.0993");
+    assert!(as_csv(&octets).contains(",1.000,"), "everywhere else the digits stay");
 }
 
 #[test]

@@ -258,12 +258,12 @@ fn a_disk_that_is_full_is_handed_on() {
     assert!(matches!(error, SourceError::Sink(e) if e.kind() == io::ErrorKind::StorageFull));
 }
 
-fn embedded() -> config::Source {
-    config::Source::embedded()
+fn embedded() -> config::Linux {
+    config::Linux::embedded()
 }
 
-fn in_namespace(namespace: &str) -> config::Source {
-    config::Source {
+fn in_namespace(namespace: &str) -> config::Linux {
+    config::Linux {
         network_namespace: Some(namespace.to_owned()),
         ..embedded()
     }
@@ -277,7 +277,7 @@ fn asked(baseline: Option<&[u8]>) -> Asked<'_> {
     }
 }
 
-fn capture(source: &config::Source, baseline: Option<&[u8]>) -> Result<(Vec<Record>, Captured), SourceError> {
+fn capture(source: &config::Linux, baseline: Option<&[u8]>) -> Result<(Vec<Record>, Captured), SourceError> {
     struct Kept(Vec<Record>);
     impl RecordSink for Kept {
         fn push(&mut self, record: &Record) -> io::Result<()> {

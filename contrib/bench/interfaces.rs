@@ -20,7 +20,7 @@ impl RecordSink for Count {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rounds: usize = std::env::args().nth(1).map_or(Ok(11), |n| n.parse())?;
-    let source = Linux::new(&config::Source::embedded())?;
+    let source = Linux::new(&config::Linux::embedded())?;
     let mut baseline = None;
     let mut times = Vec::new();
     for _ in 0..rounds.max(1) {

@@ -33,8 +33,8 @@ pub struct Linux {
 
 impl Linux {
     /// The error is a sentence that names the key at fault.
-    pub fn new(config: &config::Source) -> Result<Self, String> {
-        let name = config.name();
+    pub fn new(config: &config::Linux) -> Result<Self, String> {
+        let name = config.name.as_str();
         let about = |sentence: String| format!("source {name:?}: {sentence}");
         if name.is_empty() || name.chars().count() > 255 {
             return Err(about("name must have 1 to 255 characters".to_owned()));

@@ -5,30 +5,48 @@
 //! failure is named, the rest goes on.
 
 mod baseline;
+mod cms;
+mod cucm;
 mod kernel;
 mod linux;
 mod netlink;
+mod outlet;
 mod remark;
+mod web;
 
-use std::io;
+use std::{io, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use crate::{config, record::Record};
+use crate::{
+    config::{self, DeviceKind},
+    record::Record,
+};
+use cms::Cms;
+use cucm::Cucm;
 
 pub use linux::Linux;
 
 /// The source that a configuration describes. The error is a sentence that names the key at fault.
-pub fn open(config: &config::Source) -> Result<Box<dyn Source>, String> {
-    match config.kind {
-        config::SourceKind::Linux => Ok(Box::new(Linux::new(config)?)),
+pub fn open(source: &config::Source, config: &config::Config) -> Result<Box<dyn Source>, String> {
+    match source {
+        config::Source::Linux(linux) => Ok(Box::new(Linux::new(linux)?)),
+        config::Source::Device(device) => match device.kind {
+            DeviceKind::Cucm => Ok(Box::new(Cucm::new(device, config)?)),
+            DeviceKind::Cms => Ok(Box::new(Cms::new(device, config)?)),
+        },
     }
 }
 
 /// Something that has usage and can be asked for it.
-pub trait Source {
+pub trait Source: Send + Sync {
     /// Name as configured, unique among the sources.
     fn name(&self) -> &str;
+
+    /// How long it may take to read it all. [`None`]: as long as it takes, which for a kernel is not long.
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
 
     /// Reads all the usage that the source has now and pushes it, record by record.
     ///

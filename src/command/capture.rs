@@ -7,9 +7,9 @@ use std::{
 
 use chrono::Utc;
 
-use super::{deliver, preview, setting::Setting, turn::Turn};
+use super::{choose::chosen, deliver, preview, setting::Setting, turn::Turn};
 use crate::{
-    capture::{self, Source},
+    capture::Source,
     cli,
     exit::{Error, Exit, Result},
     ledger::Ledger,
@@ -17,8 +17,8 @@ use crate::{
 };
 
 pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
-    let setting = Setting::load(cli)?;
-    let sources = chosen(&setting, &args.source)?;
+    let setting = Setting::load_with_devices(cli)?;
+    let sources = chosen(&setting, args)?;
     if args.dry_run {
         return preview::dry_run(&setting, &sources);
     }
@@ -37,23 +37,6 @@ pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
         None => run.attempt(&lock, false)?.or_blocked(),
         Some(limit) => run.wait(&lock, limit.map(|limit| Instant::now() + limit)),
     }
-}
-
-/// The configured sources, or those of them that `--source` names.
-fn chosen(setting: &Setting, names: &[String]) -> Result<Vec<Box<dyn Source>>> {
-    let configured = setting.config.sources();
-    if let Some(unknown) = names.iter().find(|name| !configured.iter().any(|s| s.name() == *name)) {
-        let known: Vec<&str> = configured.iter().map(|s| s.name()).collect();
-        return Err(Error::new(
-            Exit::Usage,
-            format!("there is no source {unknown:?}; configured: {}", known.join(", ")),
-        ));
-    }
-    configured
-        .iter()
-        .filter(|source| names.is_empty() || names.iter().any(|name| name == source.name()))
-        .map(|source| capture::open(source).map_err(|e| Error::new(Exit::Configuration, e)))
-        .collect()
 }
 
 /// What one attempt came to.

@@ -23,7 +23,7 @@ struct Finding {
 }
 
 pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
-    let setting = Setting::load(cli)?;
+    let setting = Setting::load_with_devices(cli)?;
     let mut findings = vec![Finding {
         what: "configuration".to_owned(),
         good: true,
@@ -32,6 +32,14 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
             None => "none: the defaults".to_owned(),
         },
     }];
+    if let Some(file) = &setting.devices_file {
+        let count = setting.config.devices.len() as u64;
+        findings.push(Finding {
+            what: "devices".to_owned(),
+            good: true,
+            says: format!("{}: {}", file.display(), counted(count, "device")),
+        });
+    }
     findings.push(Finding {
         what: "recorder".to_owned(),
         good: true,
@@ -157,8 +165,8 @@ fn look_at_ledger(spool: &Spool, findings: &mut Vec<Finding>) -> Option<Ledger> 
 }
 
 fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()> {
-    for config in setting.config.sources() {
-        let source = capture::open(&config).map_err(|e| Error::new(Exit::Configuration, e))?;
+    for source in setting.config.sources() {
+        let source = capture::open(&source, &setting.config).map_err(|e| Error::new(Exit::Configuration, e))?;
         let mut body = Body::new(&env::temp_dir());
         let gathered = gather(&[source], Utc::now(), &setting.hostname, &|_| None, &mut body)
             .map_err(|e| Error::file("keep records in", &env::temp_dir(), &e))?;

@@ -2,6 +2,7 @@
 
 mod capture;
 mod check;
+mod choose;
 mod deliver;
 mod gaps;
 mod gather;

@@ -1,15 +1,23 @@
 //! What a configuration must fulfil beyond its types. Each part is asked whether it can work with its own keys.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use crate::{
     capture,
-    config::{self, Config, Manager, Problem},
+    config::{self, Config, Manager, Problem, Size, Span},
     notify, spool,
 };
 
 /// Longest text of `ccmtrCollectionDestination`, in octets (CISCO-CABLE-METERING-MIB).
 pub const LONGEST_DESTINATION: usize = 80;
+
+/// Longest SQL that a CUCM is asked, in octets.
+const LONGEST_QUERY: usize = 16 << 10;
+
+const SMALLEST_LOG: Size = Size(64 << 10);
+
+/// In seconds.
+const DAY: u64 = 86400;
 
 /// Every problem, in the order of the file.
 pub fn problems(config: &Config) -> Vec<Problem> {
@@ -22,6 +30,8 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     };
     recorder(config, &mut problem);
     spool(config, &mut problem);
+    log(config, &mut problem);
+    devices(config, &mut problem);
     sources(config, &mut problem);
     for (index, manager) in config.managers.iter().enumerate() {
         manager_problems(index, manager, &mut problem);
@@ -120,15 +130,99 @@ fn sources(config: &Config, problem: &mut impl FnMut(&str, String)) {
                 ),
             );
         }
-        if source.name().is_empty() || source.name().len() > 64 || source.name().chars().any(char::is_control) {
+        if let Some(ca) = &source.tls_ca
+            && let Err(e) = config::device::readable(ca)
+        {
             problem(
-                &format!("source[{index}].name"),
-                "must be 1 to 64 octets without control characters".to_owned(),
+                &format!("source[{index}].tls-ca"),
+                format!("cannot read {}: {e}", ca.display()),
             );
         }
-        if let Err(reason) = capture::open(source) {
-            problem(&format!("source[{index}]"), reason);
+        match source.check(&config.capture) {
+            Ok(config::Source::Device(_)) => {}
+            Ok(linux) => {
+                if let Err(reason) = capture::open(&linux, config) {
+                    problem(&format!("source[{index}]"), reason);
+                }
+            }
+            Err(findings) => {
+                for (key, reason) in findings {
+                    problem(&format!("source[{index}].{key}"), reason);
+                }
+            }
         }
+    }
+}
+
+/// What is asked of devices, and how.
+fn devices(config: &Config, problem: &mut impl FnMut(&str, String)) {
+    let mut within = |key: &str, is: bool, range: &str| {
+        if !is {
+            problem(key, format!("must be {range}"));
+        }
+    };
+    let capture = &config.capture;
+    let named = capture.devices.as_ref().is_none_or(|file| !file.as_os_str().is_empty());
+    within("capture.devices", named, "the path of a file");
+    let span = |span: Span, from: u64, to: u64| (Duration::from_secs(from)..=Duration::from_secs(to)).contains(&span.0);
+    within("capture.timeout", span(capture.timeout, 1, DAY), "1s to 1day");
+    within(
+        "capture.concurrency",
+        (1..=1024).contains(&capture.concurrency),
+        "1 to 1024",
+    );
+    within("capture.retries", capture.retries <= 10, "0 to 10");
+    within("capture.retry-wait", span(capture.retry_wait, 0, 600), "0s to 10min");
+
+    let cucm = &config.cucm;
+    let version = cucm.axl_version.as_deref().is_none_or(is_version);
+    within("cucm.axl-version", version, "two numbers with a dot, like \"14.0\"");
+    let query = |text: &str| !text.trim().is_empty() && text.len() <= LONGEST_QUERY;
+    let one_query = format!("one SQL query of at most {LONGEST_QUERY} octets");
+    within("cucm.license-query", query(&cucm.license_query), &one_query);
+    within("cucm.model-query", query(&cucm.model_query), &one_query);
+    let mut classes = HashSet::new();
+    let class = |class: &String| (1..=64).contains(&class.trim().len()) && classes.insert(class.trim().to_owned());
+    let classes = cucm.device_classes.iter().all(class);
+    within(
+        "cucm.device-classes",
+        classes,
+        "texts of 1 to 64 octets, none of them twice",
+    );
+
+    let cms = &config.cms;
+    within("cms.page-size", (1..=1000).contains(&cms.page_size), "1 to 1000");
+    within(
+        "cms.first-history",
+        span(cms.first_history, 0, 366 * DAY),
+        "0s to 366days",
+    );
+}
+
+/// `14.0`
+fn is_version(text: &str) -> bool {
+    let number = |text: &str| (1..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    text.split_once('.')
+        .is_some_and(|(major, minor)| number(major) && number(minor))
+}
+
+fn log(config: &Config, problem: &mut impl FnMut(&str, String)) {
+    if config.log.size < SMALLEST_LOG {
+        problem("log.size", format!("must be {SMALLEST_LOG} or more"));
+    }
+    if !(1..=1000).contains(&config.log.keep) {
+        problem("log.keep", "must be 1 to 1000".to_owned());
+    }
+    let spool = &config.spool.directory;
+    if let Some(directory) = config.log_directory().filter(|directory| directory.starts_with(spool)) {
+        problem(
+            "log.directory",
+            format!(
+                "{} lies inside the spool {}; the remote application must not see it",
+                directory.display(),
+                spool.display()
+            ),
+        );
     }
 }
 

@@ -1,11 +1,14 @@
 //! What most commands begin with: the configuration, the places, who the recorder is.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::requirements::{self, LONGEST_DESTINATION};
 use crate::{
     cli::Cli,
-    config::{self, Config},
+    config::{self, Config, Loaded},
     exit::{Error, Exit, Result},
     ledger::{CollectionStatus, Event, Ledger, Row, Tell},
     spool::{self, NamingRule},
@@ -14,13 +17,26 @@ use crate::{
 /// A checked configuration, with what the host itself adds.
 pub struct Setting {
     pub config: Config,
-    pub file: Option<std::path::PathBuf>,
+    pub file: Option<PathBuf>,
+    /// The list of devices, if it was asked for and there is one.
+    pub devices_file: Option<PathBuf>,
     pub hostname: String,
 }
 
 impl Setting {
+    /// For commands that ask no source: a list of devices that is wrong or missing does not matter to them.
     pub fn load(cli: &Cli) -> Result<Self> {
-        let loaded = config::load(cli.config.as_deref(), cli.spool.as_deref(), requirements::problems)?;
+        Setting::new(read(cli)?, None)
+    }
+
+    /// The same with the list of devices.
+    pub fn load_with_devices(cli: &Cli) -> Result<Self> {
+        let mut loaded = read(cli)?;
+        let devices_file = config::load_devices(&mut loaded)?;
+        Setting::new(loaded, devices_file)
+    }
+
+    fn new(loaded: Loaded, devices_file: Option<PathBuf>) -> Result<Self> {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -42,6 +58,7 @@ impl Setting {
         Ok(Setting {
             config: loaded.config,
             file: loaded.file,
+            devices_file,
             hostname,
         })
     }
@@ -105,6 +122,10 @@ impl Setting {
         }
         Ok(mac)
     }
+}
+
+fn read(cli: &Cli) -> Result<Loaded> {
+    config::load(cli.config.as_deref(), cli.spool.as_deref(), requirements::problems)
 }
 
 fn own_hostname() -> Result<String> {

@@ -1,19 +1,31 @@
-//! Configuration: `billdrop.toml`.
+//! Configuration: `billdrop.toml`, and the list of devices `billing_config.csv`.
 //!
 //! Every key is optional; an unknown key is refused with its line and the nearest known key. The defaults written
 //! here are the only ones: the man page and the example configuration are checked against them.
 
+mod billing_config;
+pub(crate) mod device;
 mod load;
+mod log;
+mod manager;
 mod quantity;
 mod secret;
+mod source;
+mod usage;
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use billing_config::{COLUMNS, DEFAULT_LIST, Listed, Problems, load_devices, parse_devices};
+pub use device::{Device, DeviceKind, Location, Tls};
 pub use load::{DEFAULT_FILE, Loaded, Problem, load};
+pub use log::{Log, LogFormat};
+pub use manager::{AuthProtocol, DEFAULT_ENTERPRISE, Manager, PrivacyProtocol, Snmp, SnmpVersion};
 pub use quantity::{Mode, Size, Span};
 pub use secret::Secret;
+pub use source::{Linux, Source, SourceKind, SourceTable};
+pub use usage::{Capture, Cms, Cucm, LicenseHistory};
 
 /// The whole configuration. Later tables use nothing of earlier ones.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -23,8 +35,15 @@ pub struct Config {
     pub spool: Spool,
     pub state: State,
     pub document: Document,
+    pub log: Log,
+    pub capture: Capture,
+    pub cucm: Cucm,
+    pub cms: Cms,
     #[serde(rename = "source")]
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceTable>,
+    /// What `billing_config.csv` names, once it has been read.
+    #[serde(skip)]
+    pub devices: Vec<Device>,
     #[serde(rename = "notify")]
     pub managers: Vec<Manager>,
     pub snmp: Snmp,
@@ -116,154 +135,6 @@ pub enum Profile {
     CiscoSamis,
 }
 
-/// `[[source]]`: something that has usage. Without any, this host's own interfaces.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Source {
-    /// Name in documents and messages, unique. Default: the type.
-    pub name: Option<String>,
-    #[serde(rename = "type")]
-    pub kind: SourceKind,
-    /// Names of interfaces to take, with `*`, `?` and `[…]`. Default: all.
-    #[serde(default)]
-    pub include: Vec<String>,
-    /// Names of interfaces to leave out, even if included.
-    #[serde(default)]
-    pub exclude: Vec<String>,
-    /// Network namespace to look into: a name below `/run/netns`, or a path.
-    #[serde(default)]
-    pub network_namespace: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum SourceKind {
-    /// The network interfaces of this host.
-    Linux,
-}
-
-impl Source {
-    /// What is captured when nothing is configured: every interface of this host.
-    pub fn embedded() -> Self {
-        Source {
-            name: None,
-            kind: SourceKind::Linux,
-            include: Vec::new(),
-            exclude: Vec::new(),
-            network_namespace: None,
-        }
-    }
-
-    pub fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or(match self.kind {
-            SourceKind::Linux => "linux",
-        })
-    }
-}
-
-/// `[[notify]]`: an SNMP manager.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Manager {
-    /// `HOST` or `HOST:PORT`, `[IPv6]:PORT`; port 162 by default.
-    pub address: String,
-    #[serde(default)]
-    pub version: SnmpVersion,
-    /// Community of version 2c.
-    #[serde(default)]
-    pub community: Option<Secret>,
-    /// User of version 3.
-    #[serde(default)]
-    pub user: Option<String>,
-    #[serde(default)]
-    pub auth_protocol: AuthProtocol,
-    #[serde(default)]
-    pub auth_password: Option<Secret>,
-    #[serde(default)]
-    pub privacy_protocol: PrivacyProtocol,
-    #[serde(default)]
-    pub privacy_password: Option<Secret>,
-    /// Whether an acknowledgement is asked for (InformRequest) or not (SNMPv2-Trap).
-    #[serde(default)]
-    pub inform: bool,
-    /// How long an acknowledgement may take, each time.
-    #[serde(default = "Manager::default_timeout")]
-    pub timeout: Span,
-    /// How often an inform is sent again in one run.
-    #[serde(default = "Manager::default_retries")]
-    pub retries: u8,
-}
-
-impl Manager {
-    fn default_timeout() -> Span {
-        Span::seconds(2)
-    }
-
-    fn default_retries() -> u8 {
-        2
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub enum SnmpVersion {
-    #[default]
-    #[serde(rename = "2c")]
-    V2c,
-    #[serde(rename = "3")]
-    V3,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub enum AuthProtocol {
-    #[serde(rename = "MD5")]
-    Md5,
-    #[serde(rename = "SHA-1")]
-    Sha1,
-    #[serde(rename = "SHA-224")]
-    Sha224,
-    #[default]
-    #[serde(rename = "SHA-256")]
-    Sha256,
-    #[serde(rename = "SHA-384")]
-    Sha384,
-    #[serde(rename = "SHA-512")]
-    Sha512,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub enum PrivacyProtocol {
-    #[default]
-    #[serde(rename = "AES-128")]
-    Aes128,
-    #[serde(rename = "AES-256")]
-    Aes256,
-}
-
-/// `[snmp]`: what all notifications have in common.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Snmp {
-    /// Engine of version 3, hexadecimal, 5 to 32 octets. Default: made once from the recorder's MAC, kept in the ledger.
-    pub engine_id: Option<String>,
-    /// Where BILLDROP-MIB hangs. Default: a branch of net-snmp's playpen.
-    pub enterprise: String,
-    /// Text before the file name in `ccmtrCollectionDestination`, as in `disk0:`. Default: none.
-    pub filesystem: String,
-}
-
-/// `netSnmpPlaypen.1`
-pub const DEFAULT_ENTERPRISE: &str = "1.3.6.1.4.1.8072.9999.9999.1";
-
-impl Default for Snmp {
-    fn default() -> Self {
-        Snmp {
-            engine_id: None,
-            enterprise: DEFAULT_ENTERPRISE.to_owned(),
-            filesystem: String::new(),
-        }
-    }
-}
-
 impl Config {
     /// Where ledger and lock live.
     pub fn state_directory(&self) -> PathBuf {
@@ -273,23 +144,37 @@ impl Config {
         }
     }
 
-    /// Whether any secret stands in the configuration itself.
-    fn has_plain_secrets(&self) -> bool {
-        let secrets = |m: &Manager| [m.community.clone(), m.auth_password.clone(), m.privacy_password.clone()];
-        self.managers
-            .iter()
-            .flat_map(secrets)
-            .flatten()
-            .any(|secret| secret.is_plain_text())
+    /// Where `data.log` and `error.log` are kept. `None`: nowhere.
+    pub fn log_directory(&self) -> Option<PathBuf> {
+        match &self.log.directory {
+            Some(directory) if directory.as_os_str().is_empty() => None,
+            Some(directory) => Some(directory.clone()),
+            None => Some(self.spool.directory.with_file_name("logs")),
+        }
     }
 
-    /// The configured sources, or this host's interfaces when there is none.
+    /// Whether any secret stands in the configuration itself.
+    fn has_plain_secrets(&self) -> bool {
+        let of_managers = self
+            .managers
+            .iter()
+            .flat_map(|m| [&m.community, &m.auth_password, &m.privacy_password]);
+        let of_sources = self.sources.iter().map(|source| &source.password);
+        of_managers.chain(of_sources).flatten().any(Secret::is_plain_text)
+    }
+
+    /// What is to be asked: the sources of the configuration, then the devices of `billing_config.csv`. When there are
+    /// none, this host's interfaces.
+    ///
+    /// A table that cannot be a source is left out: [`SourceTable::check`] has refused it before.
     pub fn sources(&self) -> Vec<Source> {
-        if self.sources.is_empty() {
-            vec![Source::embedded()]
-        } else {
-            self.sources.clone()
+        let tables = self.sources.iter().filter_map(|table| table.check(&self.capture).ok());
+        let devices = self.devices.iter().cloned().map(Source::Device);
+        let sources: Vec<Source> = tables.chain(devices).collect();
+        if sources.is_empty() {
+            return vec![Source::Linux(Linux::embedded())];
         }
+        sources
     }
 }
 
@@ -311,13 +196,4 @@ pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
         *octet = u8::from_str_radix(digits, 16).ok()?;
     }
     octets.next().is_none().then_some(mac)
-}
-
-impl std::fmt::Display for SnmpVersion {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            SnmpVersion::V2c => "2c",
-            SnmpVersion::V3 => "3",
-        })
-    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 pub struct Span(pub Duration);
 
 /// A number of octets, written with units: `4096`, `64KiB`, `1.5GB`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
 /// Permission bits of a file or directory, written in octal: `"0640"`.

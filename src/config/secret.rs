@@ -29,13 +29,28 @@ pub struct EnvRef {
 }
 
 impl Secret {
+    pub(super) fn from_file(file: PathBuf) -> Self {
+        Secret::File(FileRef { file })
+    }
+
+    pub(super) fn from_env(name: &str) -> Self {
+        Secret::Env(EnvRef { env: name.to_owned() })
+    }
+
     /// The secret itself. One line end at the end of a file is not part of it.
     ///
     /// The error says which file or variable failed and why, never what was in it.
     pub fn reveal(&self) -> Result<String, String> {
         match self {
             Secret::Text(text) => Ok(text.clone()),
-            Secret::Env(EnvRef { env }) => env::var(env).map_err(|e| format!("environment variable {env}: {e}")),
+            Secret::Env(EnvRef { env }) => env::var(env).map_err(|e| {
+                // The library's message has the value in it.
+                let reason = match e {
+                    env::VarError::NotPresent => "not set",
+                    env::VarError::NotUnicode(_) => "not UTF-8",
+                };
+                format!("environment variable {env}: {reason}")
+            }),
             Secret::File(FileRef { file }) => {
                 let mut text = String::new();
                 fs::File::open(file)

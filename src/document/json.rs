@@ -3,7 +3,8 @@
 //! One object: `{"docId":…,"creationTime":…,"recorder":…,"records":[…],"end":{"count":…,"endTime":…}}`, one record a
 //! line. A record is an object: `recordType`, then its fields by name. Numbers are JSON numbers (counters have 64
 //! bits: a program that reads numbers as floating point loses digits above 2^53), codes their tokens, lists arrays;
-//! what has no value is left out.
+//! what has no value is left out. A decimal of at most 15 significant digits is a number of the same value, without
+//! its trailing zeros (`1.000` is `1.0`); one of more digits is a string, because floating point would change it.
 
 use std::io::{BufRead, BufWriter, Write};
 
@@ -104,6 +105,10 @@ impl Serialize for Content<'_> {
             (_, Value::Int(number)) => serializer.serialize_i32(*number),
             (_, Value::UnsignedInt(number)) => serializer.serialize_u32(*number),
             (_, Value::UnsignedLong(number)) => serializer.serialize_u64(*number),
+            (_, Value::Decimal(decimal)) => match decimal.to_f64() {
+                Some(number) => serializer.serialize_f64(number),
+                None => serializer.serialize_str(decimal.as_str()),
+            },
             (_, Value::Text(text)) => serializer.serialize_str(text.as_str()),
             (Kind::Structs(children), Value::Structs(items)) => Items(children, items).serialize(serializer),
             (Kind::List(kind), Value::List(items)) => {

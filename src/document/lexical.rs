@@ -4,7 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 
-use crate::record::{Kind, Text, Value};
+use crate::record::{Decimal, Kind, Text, Value};
 pub(super) use crate::xml::{clip, is_space};
 
 /// Why a value cannot be written in its field.
@@ -109,6 +109,7 @@ pub(super) fn append(
                 out.extend_from_slice(&hex_digits(*octet));
             }
         }
+        (Kind::Decimal, Value::Decimal(decimal)) => out.extend_from_slice(decimal.as_str().as_bytes()),
         (Kind::Boolean, Value::Boolean(yes)) => out.extend_from_slice(if *yes { b"true" } else { b"false" }),
         (Kind::List(kind), Value::List(items)) => list(out, kind, items, times, text)?,
         _ => return Err(Misfit::Kind),
@@ -213,6 +214,7 @@ pub(super) fn parse(kind: &Kind, text: &str) -> Result<Value, String> {
         Kind::Int => number(word.strip_prefix('-').unwrap_or(word)).and_then(|_| word.parse().ok().map(Value::Int)),
         Kind::UnsignedInt => number(word).and_then(|digits| digits.parse().ok().map(Value::UnsignedInt)),
         Kind::UnsignedLong => number(word).and_then(|digits| digits.parse().ok().map(Value::UnsignedLong)),
+        Kind::Decimal => Decimal::new(word).map(Value::Decimal),
         Kind::DateTimeMsec => parse_time(word).map(Value::DateTime),
         Kind::MacAddress => mac(word).map(Value::MacAddress),
         Kind::Ipv4Addr => word.parse().ok().map(Value::Ipv4),
@@ -255,6 +257,7 @@ fn expected(kind: &Kind) -> String {
         Kind::Int => format!("a number from {} to {}", i32::MIN, i32::MAX),
         Kind::UnsignedInt => format!("a number from 0 to {}", u32::MAX),
         Kind::UnsignedLong => format!("a number from 0 to {}", u64::MAX),
+        Kind::Decimal => format!("a decimal number of at most {} digits", Decimal::MAX_DIGITS),
         Kind::DateTimeMsec => "a time YYYY-MM-DDThh:mm:ss[.mmm]Z".to_owned(),
         Kind::MacAddress => "a MAC address such as 00-00-5E-00-53-21".to_owned(),
         Kind::Ipv4Addr => "an IPv4 address".to_owned(),

@@ -1,22 +1,31 @@
 //! A document as tables, for people.
 //!
-//! First what the document is, a name and a value a line. Then a table for each run of records of one type, at most
-//! 1000 rows each, so that memory stays the same for every document. A column that is empty in every row is left
-//! out, one that has the same value in every row stands above the table, long values of records are clipped; JSON and
-//! CSV have everything.
+//! First what the document is, a name and a value a line. Then a table for each type of record, at most 1000 rows
+//! together, so that memory stays the same for every document: in a longer document the types come again. A column that
+//! is empty in every row is left out, one that has the same value in every row stands above the table, long values of
+//! records are clipped; JSON and CSV have everything, in the order of the document.
+//!
+//! Records of devices have many fields with long names: a single one is shown as a name and a value a line, and names
+//! that would make a table of several too wide are broken where a new word begins.
 
 use std::io::{BufRead, BufWriter, Write};
 
 use unicode_width::UnicodeWidthStr;
 
 use super::{Reader, ShowError, csv::cell, lexical};
-use crate::record::{DOCUMENT_INFORMATION, Field, Kind, Record, ServiceDefinition, Value};
+use crate::record::{
+    DEVICE_DEFINITIONS, DOCUMENT_INFORMATION, Field, Kind, Presence, Record, ServiceDefinition, Value,
+};
 
 /// Rows whose widths are taken together.
 const BLOCK: usize = 1000;
 
-/// Columns that a value may take.
+/// Columns that a value may take, and one of a device: a UUID fits.
 const WIDEST: usize = 60;
+const WIDEST_OF_DEVICE: usize = 36;
+
+/// Columns of a usual terminal: what is wider is broken where that can be done.
+const TERMINAL: usize = 80;
 
 /// Streams: what was written before an error is not the whole document.
 pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), ShowError> {
@@ -31,20 +40,16 @@ pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), 
         ("recorder", safe(header.recorder.as_str())),
     ];
     name_and_value(&mut out, &lines)?;
-    let mut block = Block::default();
+    let mut tables = Tables::default();
     while let Some(record) = reader.next_record()? {
         if *record.definition == DOCUMENT_INFORMATION {
-            block.finish(&mut out)?;
+            tables.finish(&mut out)?;
             information(&mut out, &record)?;
-            continue;
+        } else {
+            tables.push(&mut out, &record)?;
         }
-        if block.rows.len() == BLOCK || block.definition != Some(record.definition) {
-            block.finish(&mut out)?;
-            block.definition = Some(record.definition);
-        }
-        block.rows.push(row(record.definition.fields, &record.values, WIDEST));
     }
-    block.finish(&mut out)?;
+    tables.finish(&mut out)?;
     if let Some(end) = reader.end() {
         let end_time = lexical::plain(&Kind::DateTimeMsec, &end.end_time.into()).unwrap_or_default();
         writeln!(out, "\n{} records, ended {end_time}", end.count)?;
@@ -53,39 +58,105 @@ pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), 
     Ok(())
 }
 
+/// A table for each type, in the order in which the types came.
+#[derive(Default)]
+struct Tables {
+    tables: Vec<Table>,
+    rows: usize,
+}
+
 /// Rows that wait until their widths are known, ready as they will be shown: however long the texts of the records
 /// are, a row is short.
-#[derive(Default)]
-struct Block {
-    definition: Option<&'static ServiceDefinition>,
+struct Table {
+    definition: &'static ServiceDefinition,
+    is_of_device: bool,
     rows: Vec<Vec<String>>,
 }
 
-impl Block {
-    fn finish(&mut self, out: &mut impl Write) -> Result<(), ShowError> {
-        if let Some(definition) = self.definition.take() {
-            writeln!(out, "\n{}", definition.name)?;
-            let columns = self.changing_columns(out, definition.fields)?;
-            grid(out, definition.fields, &columns, &self.rows)?;
+impl Tables {
+    fn push(&mut self, out: &mut impl Write, record: &Record) -> Result<(), ShowError> {
+        if self.rows == BLOCK {
+            self.finish(out)?;
         }
-        self.rows.clear();
+        let known = self
+            .tables
+            .iter()
+            .position(|table| *table.definition == *record.definition);
+        let index = known.unwrap_or_else(|| {
+            self.tables.push(Table {
+                definition: record.definition,
+                is_of_device: DEVICE_DEFINITIONS.contains(&record.definition),
+                rows: Vec::new(),
+            });
+            self.tables.len() - 1
+        });
+        let table = &mut self.tables[index];
+        let widest = if table.is_of_device { WIDEST_OF_DEVICE } else { WIDEST };
+        table.rows.push(row(record.definition.fields, &record.values, widest));
+        self.rows += 1;
         Ok(())
     }
 
-    /// Writes what several rows have in common in one line, and returns the other columns that have a value.
-    fn changing_columns(&self, out: &mut impl Write, fields: &[Field]) -> Result<Vec<usize>, ShowError> {
-        let is_same =
-            |column: usize| self.rows.len() > 1 && self.rows.iter().all(|row| row[column] == self.rows[0][column]);
-        let (same, changing): (Vec<usize>, Vec<usize>) = filled_columns(&self.rows)
-            .into_iter()
-            .partition(|column| is_same(*column));
-        if !same.is_empty() {
-            let values = same
-                .iter()
-                .map(|column| format!("{} {}", fields[*column].name, self.rows[0][*column]));
-            writeln!(out, "in every row: {}", values.collect::<Vec<_>>().join(", "))?;
+    fn finish(&mut self, out: &mut impl Write) -> Result<(), ShowError> {
+        self.rows = 0;
+        self.tables.drain(..).try_for_each(|table| table.write(out))
+    }
+}
+
+impl Table {
+    fn write(&self, out: &mut impl Write) -> Result<(), ShowError> {
+        let fields = self.definition.fields;
+        writeln!(out, "\n{}", self.definition.name)?;
+        let mut columns = filled_columns(&self.rows);
+        if self.is_of_device {
+            columns.retain(|column| !self.says_twice(*column));
         }
-        Ok(changing)
+        if let ([row], true) = (&self.rows[..], self.is_of_device) {
+            let lines: Vec<_> = columns
+                .iter()
+                .map(|&column| (fields[column].name, row[column].clone()))
+                .collect();
+            return name_and_value(out, &lines);
+        }
+        let is_same = |column: usize| {
+            // What a record of a device is made for.
+            let is_its_count =
+                self.is_of_device && fields[column].presence == Presence::Required && is_number(&fields[column].kind);
+            let same = self.rows.iter().all(|row| row[column] == self.rows[0][column]);
+            self.rows.len() > 1 && same && !is_its_count
+        };
+        let (same, changing): (Vec<usize>, Vec<usize>) = columns.into_iter().partition(|column| is_same(*column));
+        self.common(out, &same)?;
+        grid(out, fields, &changing, &self.rows, self.is_of_device)
+    }
+
+    /// The name of the source, where it is that of the device: it is configured so.
+    fn says_twice(&self, column: usize) -> bool {
+        let fields = self.definition.fields;
+        let device = fields.iter().position(|field| field.name == "servCnt");
+        fields[column].name == "sourceName"
+            && device.is_some_and(|device| self.rows.iter().all(|row| row[column] == row[device]))
+    }
+
+    /// Writes what all rows have in common, in as many lines as a terminal needs.
+    fn common(&self, out: &mut impl Write, columns: &[usize]) -> Result<(), ShowError> {
+        let mut line = "in every row:".to_owned();
+        for (index, column) in columns.iter().enumerate() {
+            let comma = if index + 1 < columns.len() { "," } else { "" };
+            let value = format!(
+                " {} {}{comma}",
+                self.definition.fields[*column].name, self.rows[0][*column]
+            );
+            if line.width() + value.width() > TERMINAL && index > 0 {
+                writeln!(out, "{line}")?;
+                line = " ".to_owned();
+            }
+            line.push_str(&value);
+        }
+        if !columns.is_empty() {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
     }
 }
 
@@ -119,7 +190,7 @@ fn information(out: &mut impl Write, record: &Record) -> Result<(), ShowError> {
             // Reasons are for auditors: whole, as long as their definition lets them be.
             let rows: Vec<_> = items.iter().map(|item| row(children, item, 1024)).collect();
             writeln!(out)?;
-            grid(out, children, &filled_columns(&rows), &rows)?;
+            grid(out, children, &filled_columns(&rows), &rows, false)?;
         }
     }
     Ok(())
@@ -133,24 +204,48 @@ fn name_and_value(out: &mut impl Write, lines: &[(&str, String)]) -> Result<(), 
     Ok(())
 }
 
-/// These columns of the rows below the names of their fields, each as wide as its widest value.
-fn grid(out: &mut impl Write, fields: &[Field], columns: &[usize], rows: &[Vec<String>]) -> Result<(), ShowError> {
-    let columns: Vec<(usize, usize)> = columns
+/// These columns of the rows below the names of their fields, each as wide as its widest value. Where a terminal is too
+/// narrow, names are broken into several lines if that is wanted.
+fn grid(
+    out: &mut impl Write,
+    fields: &[Field],
+    columns: &[usize],
+    rows: &[Vec<String>],
+    may_break: bool,
+) -> Result<(), ShowError> {
+    let widest = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+    let whole = columns
         .iter()
-        .map(|&index| {
-            let widest = rows.iter().map(|row| row[index].width()).max().unwrap_or(0);
-            (index, widest.max(fields[index].name.width()))
+        .map(|&column| widest(column).max(fields[column].name.width()) + 2);
+    let breaks = may_break && whole.sum::<usize>() > TERMINAL + 2;
+    let headings: Vec<Vec<String>> = columns
+        .iter()
+        .map(|&column| match breaks {
+            true => broken(fields[column].name, widest(column)),
+            false => vec![fields[column].name.to_owned()],
+        })
+        .collect();
+    let widths: Vec<usize> = columns
+        .iter()
+        .zip(&headings)
+        .map(|(&column, heading)| {
+            heading
+                .iter()
+                .map(|line| line.width())
+                .max()
+                .unwrap_or(0)
+                .max(widest(column))
         })
         .collect();
     let mut line = |value: &dyn Fn(usize) -> String| -> Result<(), ShowError> {
         let mut text = String::new();
-        for (position, (index, width)) in columns.iter().enumerate() {
+        for (position, (column, width)) in columns.iter().zip(&widths).enumerate() {
             if position > 0 {
                 text.push_str("  ");
             }
-            let value = value(*index);
+            let value = value(position);
             let gap = " ".repeat(width.saturating_sub(value.width()));
-            if is_number(&fields[*index].kind) {
+            if is_number(&fields[*column].kind) {
                 text.push_str(&gap);
                 text.push_str(&value);
             } else {
@@ -160,15 +255,50 @@ fn grid(out: &mut impl Write, fields: &[Field], columns: &[usize], rows: &[Vec<S
         }
         writeln!(out, "{}", text.trim_end_matches(' ')).map_err(ShowError::Write)
     };
-    line(&|index| fields[index].name.to_owned())?;
+    let height = headings.iter().map(Vec::len).max().unwrap_or(0);
+    for index in 0..height {
+        // Names end on the same line, above their values.
+        line(&|position| {
+            let heading = &headings[position];
+            let skipped = height - heading.len();
+            index
+                .checked_sub(skipped)
+                .map_or(String::new(), |at| heading[at].clone())
+        })?;
+    }
     for row in rows {
-        line(&|index| row[index].clone())?;
+        line(&|position| row[columns[position]].clone())?;
     }
     Ok(())
 }
 
+/// A name in several lines: `callsActive` may be broken before `Active`. A line is not wider than `width` if a word is
+/// not.
+fn broken(name: &str, width: usize) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut before_is_lower = false;
+    for c in name.chars() {
+        if words.is_empty() || (before_is_lower && c.is_ascii_uppercase()) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+        before_is_lower = c.is_ascii_lowercase();
+    }
+    let width = words.iter().map(String::len).max().unwrap_or(0).max(width).max(8);
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() <= width => line.push_str(&word),
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
 fn is_number(kind: &Kind) -> bool {
-    matches!(kind, Kind::Int | Kind::UnsignedInt | Kind::UnsignedLong)
+    matches!(kind, Kind::Int | Kind::UnsignedInt | Kind::UnsignedLong | Kind::Decimal)
 }
 
 /// Makes a text harmless for a terminal: control characters and those that turn the direction of writing are shown

@@ -110,6 +110,7 @@ fn base(kind: &Kind) -> &'static str {
         Kind::Int => "xsd:int",
         Kind::UnsignedInt => "xsd:unsignedInt",
         Kind::UnsignedLong => "xsd:unsignedLong",
+        Kind::Decimal => "ipdr:decimal",
         Kind::DateTimeMsec => "ipdr:dateTimeMsec",
         Kind::MacAddress => "ipdr:macAddress",
         Kind::Ipv4Addr => "ipdr:ipV4Addr",

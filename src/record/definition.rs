@@ -16,7 +16,7 @@ pub struct ServiceDefinition {
 }
 
 /// One field of a record, written as one XML element.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Field {
     /// Element name as it is written.
     pub name: &'static str,
@@ -42,6 +42,8 @@ pub enum Kind {
     UnsignedInt,
     /// 64 bits, unsigned; counters.
     UnsignedLong,
+    /// Digits as a device wrote them, see [`super::Decimal`].
+    Decimal,
     /// `YYYY-MM-DDThh:mm:ss[.mmm]Z`, always UTC.
     DateTimeMsec,
     /// `00-00-5E-00-53-21`: six octets, upper case, dashes.

@@ -5,6 +5,7 @@
 
 mod decimal;
 mod definition;
+mod device;
 mod docsis;
 mod information;
 mod interface;
@@ -12,6 +13,12 @@ mod value;
 
 pub use decimal::Decimal;
 pub use definition::{Field, Kind, Presence, ServiceDefinition, find};
+pub use device::{
+    CONFERENCE_LICENSE_HISTORY, CONFERENCE_LICENSE_USAGE, CONFERENCE_SPACE, CONFERENCE_SYSTEM,
+    ConferenceLicenseHistory, ConferenceLicenseUsage, ConferenceSpace, ConferenceSystem, DEVICE_DEFINITIONS,
+    DEVICE_USAGE, DeviceHead, DeviceUsage, LICENSE_USAGE, LICENSED_USER, LicenseSource, LicenseUsage, LicensedUser,
+    Location, Target,
+};
 pub use docsis::DOCSIS;
 pub use information::{ClosureReason, DOCUMENT_INFORMATION, DocumentInformation, SourceState, SourceStatus};
 pub use interface::{ADMIN_STATUS, Discontinuity, INTERFACE_USAGE, OPER_STATUS};
@@ -20,7 +27,18 @@ pub use value::{ForbiddenCharacter, Record, Text, Value};
 pub(crate) use value::forbidden_character;
 
 /// Every service definition that billdrop writes or reads.
-pub static DEFINITIONS: &[&ServiceDefinition] = &[&DOCUMENT_INFORMATION, &INTERFACE_USAGE, &DOCSIS];
+pub static DEFINITIONS: &[&ServiceDefinition] = &[
+    &DOCUMENT_INFORMATION,
+    &INTERFACE_USAGE,
+    &DOCSIS,
+    &LICENSE_USAGE,
+    &DEVICE_USAGE,
+    &LICENSED_USER,
+    &CONFERENCE_SPACE,
+    &CONFERENCE_LICENSE_USAGE,
+    &CONFERENCE_LICENSE_HISTORY,
+    &CONFERENCE_SYSTEM,
+];
 
 /// The definition with this `xsi:type`, white space around it not counted (a CMTS was seen to write some).
 pub fn definition(name: &str) -> Option<&'static ServiceDefinition> {

@@ -20,6 +20,7 @@ pub enum Value {
     Int(i32),
     UnsignedInt(u32),
     UnsignedLong(u64),
+    Decimal(super::Decimal),
     Text(Text),
     DateTime(DateTime<Utc>),
     MacAddress([u8; 6]),
@@ -89,6 +90,12 @@ fn is_xml_char(c: char) -> bool {
 impl From<Text> for Value {
     fn from(text: Text) -> Self {
         Value::Text(text)
+    }
+}
+
+impl From<super::Decimal> for Value {
+    fn from(decimal: super::Decimal) -> Self {
+        Value::Decimal(decimal)
     }
 }
 

@@ -74,6 +74,20 @@ pub fn interface(index: u32, name: &str, alias: Option<&str>) -> Record {
     }
 }
 
+/// What every record of this device begins with.
+pub fn device(target: Target, name: &str, address: &str) -> DeviceHead {
+    DeviceHead {
+        created: created(),
+        source_name: name.to_owned(),
+        contract: "12345678".to_owned(),
+        target,
+        serv_cnt: name.to_owned(),
+        location: Location::Local,
+        address: address.to_owned(),
+        device_time: Some(created() + TimeDelta::seconds(2)),
+    }
+}
+
 pub fn body(records: &[Record]) -> Body {
     let mut body = Body::new(&std::env::temp_dir());
     for record in records {
@@ -144,6 +158,9 @@ fn any_value(kind: &'static Kind) -> BoxedStrategy<Value> {
         Kind::Int => any::<i32>().prop_map(Value::Int).boxed(),
         Kind::UnsignedInt => any::<u32>().prop_map(Value::UnsignedInt).boxed(),
         Kind::UnsignedLong => any::<u64>().prop_map(Value::UnsignedLong).boxed(),
+        Kind::Decimal => "-?0{0,19}[0-9]{1,9}(\\.[0-9]{1,9})?"
+            .prop_map(|digits| Value::Decimal(Decimal::new(&digits).unwrap()))
+            .boxed(),
         // Milliseconds from the year 1 to the year 9999.
         Kind::DateTimeMsec => (-62_135_596_800_000i64..253_402_300_800_000)
             .prop_map(|millis| Value::DateTime(DateTime::from_timestamp_millis(millis).unwrap()))

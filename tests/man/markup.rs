@@ -7,6 +7,7 @@
 //! | `@key NAME = TYPE; default VALUE` | a key of the configuration; also `; required`, or nothing for no default |
 //! | `@exit` or `@exit N M` | all exit statuses, or some |
 //! | `@fields NAME` | the fields of a service definition |
+//! | `@own-fields NAME` | the same without those that every record of a device begins with |
 //! | `@notifications` | the notifications of BILLDROP-MIB with what they say |
 
 use std::{fs, path::Path};
@@ -32,6 +33,11 @@ pub fn expand(page: &str, text: &str) -> String {
             "@key" => out += &key(rest),
             "@exit" => out += &exit(rest),
             "@fields" => out += &fields(record::definition(rest).unwrap().fields),
+            "@own-fields" => {
+                let all = record::definition(rest).unwrap().fields;
+                let head = all.iter().position(|field| field.name == "deviceTime").unwrap();
+                out += &format!("Behind \\fBdeviceTime\\fR:\n{}", fields(&all[head + 1..]));
+            }
             "@notifications" => out += &notifications(),
             _ if directive.starts_with('@') => panic!("man/parts/{page}:{}: what is {directive}?", number + 1),
             _ => out += &(spans(line) + "\n"),
@@ -200,6 +206,7 @@ fn kind(kind: &Kind) -> String {
         Kind::MacAddress => "MAC address".to_owned(),
         Kind::Ipv4Addr => "IPv4 address".to_owned(),
         Kind::Ipv6Addr => "IPv6 address".to_owned(),
+        Kind::Decimal => "Decimal number, digits as the device wrote them".to_owned(),
         Kind::Uuid => "UUID".to_owned(),
         Kind::Enum(_) => "Token".to_owned(),
         Kind::List(inner) => format!("List of {}", self::kind(inner)),

@@ -9,7 +9,7 @@ use super::{commands, directory, markup};
 /// Day of the last change that a reader should notice. Set by hand, so that a page stays the same from run to run.
 const DATE: &str = "2026-11-22";
 
-const FORMATS: [&str; 2] = ["billdrop.toml.5", "billdrop-files.5"];
+const FORMATS: [&str; 3] = ["billdrop.toml.5", "billdrop-files.5", "billing_config.csv.5"];
 
 /// File name and text of every page.
 pub fn all() -> Vec<(String, String)> {

@@ -33,10 +33,10 @@ struct Outcome {
 
 fn source(include: &[&str], exclude: &[&str]) -> Linux {
     let list = |patterns: &[&str]| patterns.iter().map(|p| p.to_string()).collect();
-    Linux::new(&config::Source {
+    Linux::new(&config::Linux {
         include: list(include),
         exclude: list(exclude),
-        ..config::Source::embedded()
+        ..config::Linux::embedded()
     })
     .unwrap()
 }
@@ -379,8 +379,8 @@ fn each_value_fits_the_kind_of_its_field() {
 
 #[test]
 fn a_wrong_configuration_is_refused_with_the_key() {
-    let refused = |change: fn(&mut config::Source)| {
-        let mut config = config::Source::embedded();
+    let refused = |change: fn(&mut config::Linux)| {
+        let mut config = config::Linux::embedded();
         change(&mut config);
         Linux::new(&config).err().expect("it is refused")
     };
@@ -392,12 +392,12 @@ fn a_wrong_configuration_is_refused_with_the_key() {
     let sentence = refused(|c| c.exclude = vec!["a***".to_owned()]);
     assert!(sentence.contains("exclude") && sentence.contains("a***"), "{sentence}");
     for namespace in ["", ".", "..", "a/b", "../a"] {
-        let mut config = config::Source::embedded();
+        let mut config = config::Linux::embedded();
         config.network_namespace = Some(namespace.to_owned());
         let sentence = Linux::new(&config).err().expect("it is refused");
         assert!(sentence.contains("network-namespace"), "{sentence}");
     }
-    let sentence = refused(|c| c.name = Some("a\u{1}".to_owned()));
+    let sentence = refused(|c| c.name = "a\u{1}".to_owned());
     assert!(sentence.contains("name"), "{sentence}");
 }
 

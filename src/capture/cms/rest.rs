@@ -1,0 +1,126 @@
+//! Questions to the REST interface of a CMS, and what its statuses mean.
+
+use std::fmt;
+
+use crate::{
+    capture::{
+        SourceError,
+        web::{Body, Conversation, Date, Patience, Question},
+    },
+    protocol::cms::{AnswerError, is_temporary, read_failure},
+};
+
+/// Octets of one answer: a page of spaces needs some hundred octets for each.
+const LONGEST: u64 = 16 << 20;
+
+/// A CMS that is being asked.
+pub struct Rest<'a> {
+    web: &'a Conversation,
+    user: &'a str,
+    patience: Patience,
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub enum Trouble {
+    /// There is no such thing, in the CMS's words. Others can still be asked for.
+    NotThere(String),
+    /// Nothing more can be asked.
+    Source(SourceError),
+}
+
+impl From<SourceError> for Trouble {
+    fn from(error: SourceError) -> Self {
+        Trouble::Source(error)
+    }
+}
+
+impl<'a> Rest<'a> {
+    pub fn new(web: &'a Conversation, user: &'a str, patience: Patience) -> Self {
+        Rest { web, user, patience }
+    }
+
+    /// Asks for `path` (below `/api/v1`, with its query) and hands the answer to `read` as it comes, once.
+    pub fn get<T>(
+        &self,
+        path: &str,
+        mut read: impl FnMut(&mut Body, Date) -> Result<T, AnswerError>,
+    ) -> Result<T, Trouble> {
+        let mut patience = self.patience.clone();
+        let path = format!("/api/v1{path}");
+        loop {
+            let mut answer = self.web.ask(&Question {
+                path: &path,
+                limit: LONGEST,
+                ..Question::default()
+            })?;
+            let codes = match answer.status {
+                200 => match read(&mut answer.body, answer.date) {
+                    Ok(value) => return Ok(value),
+                    Err(AnswerError::Failure(codes)) => codes,
+                    Err(error) => return Err(self.unread(&path, error).into()),
+                },
+                _ => read_failure(&answer.body.read_all().map_err(|e| self.web.broken(&e))?),
+            };
+            self.bear(&path, answer.status, &codes, &mut patience)?;
+        }
+    }
+
+    pub fn unavailable(&self, why: impl fmt::Display) -> SourceError {
+        self.web.unavailable(why)
+    }
+
+    pub fn bad_data(&self, why: impl fmt::Display) -> SourceError {
+        self.web.bad_data(why)
+    }
+
+    fn unread(&self, path: &str, error: AnswerError) -> SourceError {
+        match error {
+            AnswerError::Input(e) => self.web.broken(&e),
+            AnswerError::Sink(e) => SourceError::Sink(e),
+            AnswerError::Malformed(e) => self
+                .web
+                .bad_data(format_args!("its answer to {path} is not right: {e}")),
+            AnswerError::Failure(codes) => self.web.unavailable(format_args!("{path}: {}", codes.join(", "))),
+        }
+    }
+
+    /// Waits where the CMS is only busy; tells every other refusal.
+    fn bear(&self, path: &str, status: u16, codes: &[String], patience: &mut Patience) -> Result<(), Trouble> {
+        let said = match codes.is_empty() {
+            true => format!("HTTP {status}"),
+            false => format!("HTTP {status}, {}", codes.join(", ")),
+        };
+        let busy = status == 503 || codes.iter().any(|code| is_temporary(code));
+        if busy && patience.wait(self.web.deadline()) {
+            return Ok(());
+        }
+        let user = self.user;
+        Err(match status {
+            _ if busy => self
+                .web
+                .unavailable(format_args!("it is too busy ({said}), after all retries"))
+                .into(),
+            401 => self
+                .web
+                .denied(format_args!(
+                    "user {user} is refused ({said}): name or password is wrong, or the account is none for the API"
+                ))
+                .into(),
+            403 => self
+                .web
+                .denied(format_args!(
+                    "user {user} may not use the API ({said}): make an account with the role api"
+                ))
+                .into(),
+            404 => Trouble::NotThere(said),
+            300..=399 => self
+                .web
+                .unavailable(format_args!(
+                    "it sends us elsewhere ({said}), which is not followed; is this the port of the Web Admin?"
+                ))
+                .into(),
+            _ => self.web.unavailable(format_args!("{path} is refused: {said}")).into(),
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! A Cisco Unified Communications Manager: licences and devices, by AXL.
+//!
+//! One question at a time is asked, as Cisco wants it. A question that the server refuses costs only its own records,
+//! and the source is incomplete then; a server that cannot be talked to has failed.
+
+mod paging;
+mod questions;
+mod session;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Asked, Captured, RecordSink, Source, SourceError,
+    outlet::{Outlet, head},
+    web::{Conversation, Patience},
+};
+use crate::{
+    config::{self, Device},
+    protocol::axl::Version,
+};
+use questions::Questions;
+use session::Session;
+
+/// The source `cucm`.
+pub struct Cucm {
+    device: Device,
+    settings: config::Cucm,
+    patience: Patience,
+    version: Option<Version>,
+}
+
+/// What is remembered from one document to the next.
+#[derive(Serialize, Deserialize)]
+struct Baseline {
+    /// The AXL version that the server spoke.
+    axl: String,
+}
+
+impl Cucm {
+    /// The error is a sentence that names the key at fault.
+    pub fn new(device: &Device, config: &config::Config) -> Result<Self, String> {
+        let version = config.cucm.axl_version.as_deref().map(|text| {
+            text.parse::<Version>()
+                .map_err(|_| format!("axl-version {text:?} is none that billdrop speaks"))
+        });
+        crate::tls::client(&device.tls)?;
+        Ok(Cucm {
+            device: device.clone(),
+            settings: config.cucm.clone(),
+            patience: Patience::new(&config.capture),
+            version: version.transpose()?,
+        })
+    }
+
+    /// The configured version, else the one that was spoken last, else the newest.
+    fn version(&self, baseline: Option<&[u8]>) -> Version {
+        let spoken = || serde_json::from_slice::<Baseline>(baseline?).ok()?.axl.parse().ok();
+        self.version.or_else(spoken).unwrap_or(Version::KNOWN[0])
+    }
+}
+
+impl Source for Cucm {
+    fn name(&self) -> &str {
+        &self.device.name
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        Some(self.device.timeout.0)
+    }
+
+    fn capture(&self, asked: &Asked<'_>, records: &mut dyn RecordSink) -> Result<Captured, SourceError> {
+        let web = Conversation::open(&self.device)?;
+        let version = self.version(asked.baseline);
+        let session = Session::new(&web, &self.device.user, version, self.patience.clone());
+        let head = head(&self.device, asked.now);
+        let questions = Questions::new(session, &self.settings, head, Outlet::new(records));
+        let (version, story) = questions.ask_all()?;
+        let baseline = Baseline {
+            axl: version.to_string(),
+        };
+        Ok(Captured {
+            incomplete: story.incomplete().map(|text| web.scrub(&text)),
+            remark: story.remarks().map(|text| web.scrub(&text)),
+            baseline: serde_json::to_vec(&baseline).ok(),
+        })
+    }
+}

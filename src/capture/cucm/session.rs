@@ -1,0 +1,233 @@
+//! An AXL session: one question after the other, in the version that the server speaks.
+//!
+//! The first answer sets a cookie, which is sent from then on in place of the password, as Cisco asks for. What a
+//! server says by a status, a fault or a page is told in a sentence that an operator can act on.
+
+use crate::{
+    capture::{
+        SourceError,
+        web::{Answer, Body, Conversation, Date, Patience, Question},
+    },
+    protocol::axl::{Call, Fault, Meaning, ReplyError, Version, read_fault, supported_versions},
+};
+
+const PATH: &str = "/axl/";
+const COOKIE: &str = "JSESSIONIDSSO";
+
+/// Octets of an answer. A CUCM sends 8 MB at most (AXL Developer Guide), and then says that it is too large.
+const LONGEST: u64 = 16 << 20;
+/// A CUCM that is being asked.
+pub struct Session<'a> {
+    web: &'a Conversation,
+    user: &'a str,
+    version: Version,
+    /// Whether the server itself has told the version.
+    negotiated: bool,
+    cookie: Option<String>,
+    patience: Patience,
+}
+
+/// Why a question has no answer.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The server refuses this question; others can still be asked.
+    Fault(Fault),
+    /// Nothing more can be asked.
+    Source(SourceError),
+}
+
+impl From<SourceError> for Trouble {
+    fn from(error: SourceError) -> Self {
+        Trouble::Source(error)
+    }
+}
+
+/// What to do about an answer that is none.
+enum Next {
+    Again,
+    Never(SourceError),
+}
+
+impl<'a> Session<'a> {
+    /// Begins in `version`; nothing is sent yet.
+    pub fn new(web: &'a Conversation, user: &'a str, version: Version, patience: Patience) -> Self {
+        Session {
+            web,
+            user,
+            version,
+            negotiated: false,
+            cookie: None,
+            patience,
+        }
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Asks, and hands the answer to `read` as it comes. `read` is called again only when all that it saw was a fault.
+    pub fn call<T>(
+        &mut self,
+        call: &Call<'_>,
+        mut read: impl FnMut(&mut Body, Date) -> Result<T, ReplyError>,
+    ) -> Result<T, Trouble> {
+        let mut patience = self.patience.clone();
+        loop {
+            let had_cookie = self.cookie.is_some();
+            let mut answer = self.send(call)?;
+            match answer.status {
+                200 => {
+                    self.keep_cookie(&answer);
+                    match read(&mut answer.body, answer.date) {
+                        Ok(value) => return Ok(value),
+                        Err(ReplyError::Fault(fault)) => self.bear(fault, &mut patience)?,
+                        Err(ReplyError::Input(e)) => return Err(self.web.broken(&e).into()),
+                        Err(ReplyError::Malformed(e)) => return Err(self.strange(call, &e).into()),
+                        Err(ReplyError::Sink(e)) => return Err(SourceError::Sink(e).into()),
+                    }
+                }
+                500 => {
+                    self.keep_cookie(&answer);
+                    let octets = answer.body.read_all().map_err(|e| self.web.broken(&e))?;
+                    match read_fault(&octets) {
+                        Some(fault) => self.bear(fault, &mut patience)?,
+                        None => {
+                            return Err(self
+                                .unavailable("HTTP status 500 without a reason (no SOAP fault)")
+                                .into());
+                        }
+                    }
+                }
+                _ => match self.refused(answer, had_cookie, &mut patience) {
+                    Next::Again => {}
+                    Next::Never(error) => return Err(error.into()),
+                },
+            }
+        }
+    }
+
+    /// Nothing more can be asked, for this reason.
+    pub fn unavailable(&self, why: &str) -> SourceError {
+        self.web.unavailable(why)
+    }
+
+    pub fn denied(&self, why: &str) -> SourceError {
+        self.web.denied(why)
+    }
+
+    fn strange(&self, call: &Call<'_>, why: &dyn std::fmt::Display) -> SourceError {
+        self.web
+            .bad_data(format_args!("its answer to {} is not right: {why}", call.operation()))
+    }
+
+    fn send(&self, call: &Call<'_>) -> Result<Answer, SourceError> {
+        let envelope = call.envelope(self.version);
+        self.web.ask(&Question {
+            path: PATH,
+            body: Some(&envelope),
+            soap_action: Some(&call.soap_action(self.version)),
+            cookie: self.cookie.as_deref(),
+            limit: LONGEST,
+        })
+    }
+
+    fn keep_cookie(&mut self, answer: &Answer) {
+        let set = answer.cookies.iter().find_map(|cookie| {
+            let pair = cookie.split(';').next()?.trim();
+            let (name, value) = pair.split_once('=')?;
+            (name == COOKIE && !value.is_empty()).then(|| pair.to_owned())
+        });
+        if set.is_some() {
+            self.cookie = set;
+        }
+    }
+
+    /// Waits and asks again where the server has only no memory left now; hands on every other fault.
+    fn bear(&self, fault: Fault, patience: &mut Patience) -> Result<(), Trouble> {
+        if matches!(fault.meaning, Meaning::Memory) && patience.wait(self.web.deadline()) {
+            return Ok(());
+        }
+        Err(Trouble::Fault(fault))
+    }
+
+    fn refused(&mut self, mut answer: Answer, had_cookie: bool, patience: &mut Patience) -> Next {
+        let user = self.user;
+        let never = Next::Never;
+        match answer.status {
+            // An expired session answers 404, as if there were no AXL at all.
+            401 | 404 if had_cookie => {
+                self.cookie = None;
+                Next::Again
+            }
+            401 => never(self.web.denied(format_args!(
+                "user {user} is refused (HTTP 401): name or password is wrong, or the account has not the role \
+                 Standard AXL API Access"
+            ))),
+            403 => never(self.web.denied(format_args!(
+                "user {user} may not use AXL (HTTP 403): give the account the role Standard AXL API Access"
+            ))),
+            404 => never(self.web.unavailable(format_args!(
+                "there is nothing at {PATH} (HTTP 404): activate the service Cisco AXL Web Service, and ask the publisher"
+            ))),
+            503 if patience.wait(self.web.deadline()) => Next::Again,
+            503 => never(self.web.unavailable(
+                "it is too busy (HTTP 503), after all retries; see that no other application asks it without a pause",
+            )),
+            599 => match answer.body.read_all() {
+                Ok(page) => self.negotiate(&page),
+                Err(e) => never(self.web.broken(&e)),
+            },
+            300..=399 => never(self.web.unavailable(format_args!(
+                "it sends us elsewhere (HTTP {}), which is not followed; is this the address of the publisher?",
+                answer.status
+            ))),
+            status => never(self.web.unavailable(format_args!("HTTP status {status}"))),
+        }
+    }
+
+    /// The page of status 599 says which versions there are.
+    fn negotiate(&mut self, page: &[u8]) -> Next {
+        let theirs = supported_versions(page);
+        let common = theirs
+            .iter()
+            .copied()
+            .filter(|theirs| Version::KNOWN.contains(theirs))
+            .max();
+        let refused = self.version;
+        match common {
+            Some(version) if !self.negotiated && version != refused => {
+                self.negotiated = true;
+                self.version = version;
+                Next::Again
+            }
+            Some(version) => Next::Never(self.web.unavailable(format_args!(
+                "it refuses AXL version {refused} (HTTP 599) and says that it speaks {version}; set [cucm] axl-version"
+            ))),
+            None => {
+                let known: Vec<String> = Version::KNOWN.iter().map(Version::to_string).collect();
+                Next::Never(self.web.unavailable(format_args!(
+                    "it refuses AXL version {refused} (HTTP 599) and names none that billdrop speaks ({})",
+                    known.join(", ")
+                )))
+            }
+        }
+    }
+}
+
+/// A fault in words, for an operator: what is refused, why, what to do.
+pub fn sentence(call: &str, fault: &Fault) -> String {
+    let text = fault.text.trim();
+    let code = fault.code.map_or(String::new(), |code| format!(" (axlcode {code})"));
+    match fault.meaning {
+        Meaning::TooLarge { .. } => format!("{call}: the answer would be too large even in pages: {text}"),
+        Meaning::Memory => format!(
+            "{call}: all answers that it is giving now would need too much memory, after all retries; see which other \
+             application asks for so much: {text}"
+        ),
+        Meaning::UserRank => {
+            format!("{call}: the user's rank is too low{code}; raise it in User Rank Configuration: {text}")
+        }
+        Meaning::NotFound => format!("{call}: it knows nothing of the kind{code}: {text}"),
+        Meaning::Duplicate | Meaning::Other => format!("{call} is refused{code}: {text}"),
+    }
+}
