@@ -395,6 +395,7 @@ proptest! {
         fuzz::axl_reply(&octets);
         fuzz::axl_fault(&octets);
         fuzz::cms_answer(&octets);
+        fuzz::devices_csv(&octets);
         for (name, read, _) in READERS {
             prop_assert!(read(&mut &octets[..]).is_err(), "{}", name);
         }

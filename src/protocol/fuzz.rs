@@ -1,7 +1,11 @@
-//! What a fuzzer calls: every reader on the same octets. For `contrib/fuzz`, and for the tests that do the same for a
+//! What a fuzzer calls: every reader of what strangers write, on the same octets. For `contrib/fuzz`, and for the tests that do the same for a
 //! shorter time. A fault shows as a panic, as an endless loop or as memory that grows.
 
+use std::collections::HashSet;
+use std::path::Path;
+
 use super::{axl, cms};
+use crate::config;
 
 /// The octets as a reply to every call.
 pub fn axl_reply(octets: &[u8]) {
@@ -64,4 +68,15 @@ pub fn cms_answer(octets: &[u8]) {
         assert!(error.to_string().len() < 8 << 10);
     }
     assert!(cms::read_failure(octets).len() <= 32);
+}
+
+/// The octets as a list of devices, `billing_config.csv`.
+pub fn devices_csv(octets: &[u8]) {
+    match config::parse_devices(octets, Path::new("list.csv")) {
+        Ok(listed) => {
+            let names: HashSet<&str> = listed.iter().map(|listed| listed.device.name.as_str()).collect();
+            assert_eq!(names.len(), listed.len(), "a name is there twice");
+        }
+        Err(problems) => assert!(!problems.to_string().is_empty()),
+    }
 }
