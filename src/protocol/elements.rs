@@ -1,6 +1,7 @@
 //! Walks through the elements of an answer: into children, over what is not known, fields into typed slots.
 //!
-//! A text or a comment has at most 1 MiB, a tag 8 KiB, an item 1 MiB; elements are nested 16 deep at most.
+//! A text or a comment has at most 1 MiB, a tag 8 KiB, an item 1 MiB; elements are nested 16 deep at most. What is passed
+//! over takes no memory, so its length is not limited here.
 
 use std::io::{self, BufRead};
 

@@ -14,3 +14,5 @@
 pub mod axl;
 pub mod cms;
 mod elements;
+#[doc(hidden)]
+pub mod fuzz;

@@ -22,8 +22,9 @@ pub use device::{
 pub use docsis::DOCSIS;
 pub use information::{ClosureReason, DOCUMENT_INFORMATION, DocumentInformation, SourceState, SourceStatus};
 pub use interface::{ADMIN_STATUS, Discontinuity, INTERFACE_USAGE, OPER_STATUS};
-pub(crate) use value::forbidden_character;
 pub use value::{ForbiddenCharacter, Record, Text, Value};
+
+pub(crate) use value::forbidden_character;
 
 /// Every service definition that billdrop writes or reads.
 pub static DEFINITIONS: &[&ServiceDefinition] = &[

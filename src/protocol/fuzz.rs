@@ -1,0 +1,82 @@
+//! What a fuzzer calls: every reader of what strangers write, on the same octets. For `contrib/fuzz`, and for the tests that do the same for a
+//! shorter time. A fault shows as a panic, as an endless loop or as memory that grows.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::{axl, cms};
+use crate::config;
+
+/// The octets as a reply to every call.
+pub fn axl_reply(octets: &[u8]) {
+    let (mut rows, mut users) = (0, 0);
+    let counted = axl::read_rows(octets, &mut |row| {
+        assert!(row.len() <= 256, "a row of {} columns", row.len());
+        rows += 1;
+        Ok(())
+    });
+    if let Ok(counted) = counted {
+        assert_eq!(counted, rows);
+    }
+    let counted = axl::read_licensed_users(octets, &mut |_| {
+        users += 1;
+        Ok(())
+    });
+    if let Ok(counted) = counted {
+        assert_eq!(counted, users);
+    }
+    let texts = [
+        axl::read_ccm_version(octets).map(drop),
+        axl::read_num_devices(octets).map(drop),
+        axl::read_smart_license_status(octets).map(drop),
+    ];
+    for error in texts.into_iter().filter_map(Result::err) {
+        assert!(error.to_string().len() < 8 << 10);
+    }
+}
+
+/// The octets as a fault, and as the page of an unknown version.
+pub fn axl_fault(octets: &[u8]) {
+    if let Some(fault) = axl::read_fault(octets) {
+        assert!(fault.text.chars().count() <= 1001);
+        let again = axl::read_num_devices(octets);
+        assert!(matches!(again, Err(axl::ReplyError::Fault(again)) if again == fault));
+    }
+    assert!(axl::supported_versions(octets).is_sorted_by(|newer, older| newer > older));
+}
+
+/// The octets as the answer of every resource.
+pub fn cms_answer(octets: &[u8]) {
+    let mut items = 0;
+    let page = cms::read_co_spaces(octets, &mut |space| {
+        assert!(!space.id.is_empty() && space.id.chars().count() <= 255);
+        items += 1;
+        Ok(())
+    });
+    if let Ok(page) = page {
+        assert_eq!(page.returned, items);
+    }
+    let page = cms::read_license_usage(octets, &mut |_| Ok(()));
+    let texts = [
+        page.map(drop),
+        cms::read_co_space(octets).map(drop),
+        cms::read_status(octets).map(drop),
+        cms::read_multiparty_licensing(octets).map(drop),
+        cms::read_known_hosts(octets).map(drop),
+    ];
+    for error in texts.into_iter().filter_map(Result::err) {
+        assert!(error.to_string().len() < 8 << 10);
+    }
+    assert!(cms::read_failure(octets).len() <= 32);
+}
+
+/// The octets as a list of devices, `billing_config.csv`.
+pub fn devices_csv(octets: &[u8]) {
+    match config::parse_devices(octets, Path::new("list.csv")) {
+        Ok(listed) => {
+            let names: HashSet<&str> = listed.iter().map(|listed| listed.device.name.as_str()).collect();
+            assert_eq!(names.len(), listed.len(), "a name is there twice");
+        }
+        Err(problems) => assert!(!problems.to_string().is_empty()),
+    }
+}
