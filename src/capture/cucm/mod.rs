@@ -1,10 +1,13 @@
 //! A Cisco Unified Communications Manager: licences and devices, by AXL.
 //!
-//! One question at a time is asked, as Cisco wants it. A question that the server refuses costs only its own records,
-//! and the source is incomplete then; a server that cannot be talked to has failed.
+//! One question at a time is asked, as Cisco wants it. A question that the server refuses, or answers wrongly, costs
+//! only its own records, and the source is incomplete then. A server that can no longer be talked to is incomplete, too,
+//! as far as it has answered: what came is right. It has failed when it gave no record at all, when it refuses the
+//! account, and when an answer goes beyond all limits.
 
 mod paging;
 mod questions;
+mod records;
 mod session;
 
 use std::time::Duration;
