@@ -12,6 +12,8 @@ mod cucm;
 mod faults;
 #[path = "simulators/hostile.rs"]
 mod hostile;
+#[path = "simulators/peers.rs"]
+mod peers;
 mod support;
 
 use std::fs;
