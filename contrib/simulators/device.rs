@@ -78,6 +78,8 @@ pub struct CucmQuirks {
     pub too_large: usize,
     pub suggested: bool,
     pub memory: u64,
+    /// None: of all operations.
+    pub memory_of: Option<String>,
     pub fault: Option<FaultQuirk>,
     pub fault_form: FaultForm,
     pub users: usize,
@@ -252,6 +254,7 @@ impl Device {
                 too_large: usize::MAX,
                 suggested: false,
                 memory: 0,
+                memory_of: None,
                 fault: None,
                 fault_form: FaultForm::Plain,
                 users: 5,

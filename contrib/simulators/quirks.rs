@@ -163,7 +163,7 @@ pub const QUIRKS: &[Quirk] = &[
     cucm("session-expires-after", "=N", "a cookie is good for N requests, then 404", |d, v| {
         d.cucm.session_requests = number(v)?; Ok(())
     }),
-    cucm("cookie", "=FORM", "none, empty, other (another name), each (a new one with each answer) or twice (two in one answer)", |d, v| {
+    cucm("cookie", "=FORM", "none, empty, other (in name), each (answer sets a new one) or twice (in one answer)", |d, v| {
         d.cucm.cookie = match v {
             "none" => CookieForm::None,
             "empty" => CookieForm::Empty,
@@ -184,9 +184,13 @@ pub const QUIRKS: &[Quirk] = &[
         Ok(())
     }),
     cucm("suggested", "", "the refusal says Suggested, not Suggestive", |d, _| { d.cucm.suggested = true; Ok(()) }),
-    cucm("memory", "=N", "the first N calls are refused for want of memory", |d, v| { d.cucm.memory = number(v)?; Ok(()) }),
+    cucm("memory", "=N[@OPERATION]", "the first N calls, or those of the operation, are refused for want of memory", |d, v| {
+        let (calls, operation) = of_operation(v);
+        d.cucm.memory = number(calls)?;
+        d.cucm.memory_of = operation; Ok(())
+    }),
     cucm("fault", "=CODE[*N][@OPERATION]", "this axlcode for the first N calls, or all, of the operation, or of all", |d, v| {
-        let (code, operation) = match v.split_once('@') { Some((code, of)) => (code, Some(of.to_owned())), None => (v, None) };
+        let (code, operation) = of_operation(v);
         let (code, requests) = times(code)?;
         d.cucm.fault = Some(FaultQuirk { code, requests, operation }); Ok(())
     }),
@@ -254,6 +258,14 @@ fn moving(text: &str, once: bool, shrinking: bool) -> Result<Moving, String> {
         return Err("at least 1".into());
     }
     Ok(Moving { every, once, shrinking })
+}
+
+/// `VALUE@OPERATION`, or `VALUE` for all.
+fn of_operation(text: &str) -> (&str, Option<String>) {
+    match text.split_once('@') {
+        Some((value, of)) => (value, Some(of.to_owned())),
+        None => (text, None),
+    }
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {

@@ -184,7 +184,8 @@ impl Cucm {
 
     /// The faults that the quirks ask for.
     fn planned_fault(&self, call: &Call) -> Option<Fault> {
-        if self.calls.fetch_add(1, Ordering::Relaxed) < self.quirks.memory {
+        let is_meant = |operation: &Option<String>| operation.as_ref().is_none_or(|of| *of == call.operation);
+        if is_meant(&self.quirks.memory_of) && self.calls.fetch_add(1, Ordering::Relaxed) < self.quirks.memory {
             return Some(Fault::new(-1, fault::MEMORY, &call.operation));
         }
         let FaultQuirk {
@@ -192,7 +193,7 @@ impl Cucm {
             requests,
             operation,
         } = self.quirks.fault.as_ref()?;
-        if operation.as_ref().is_some_and(|of| *of != call.operation) {
+        if !is_meant(operation) {
             return None;
         }
         let before = self.faults.fetch_add(1, Ordering::Relaxed);

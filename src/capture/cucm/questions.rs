@@ -108,36 +108,26 @@ impl<'a> Questions<'a> {
 
     /// From LicenseTotals; where that gives nothing, from getSmartLicenseStatus.
     fn licenses(&mut self) -> Result<(), SourceError> {
-        let query = &self.settings.license_query;
-        let refused = match query.is_empty() {
-            true => None,
-            false => match self.license_totals(query)? {
-                Totals::Asked => return Ok(()),
-                Totals::None(why) => Some(why),
-            },
+        let Totals::None(why) = self.license_totals()? else {
+            return Ok(());
         };
         let (version, since) = (self.session.version(), Call::SmartLicenseStatus.since());
-        if version < since {
-            let older = format!("AXL {version} has no getSmartLicenseStatus");
-            self.story.missing(match refused {
-                Some(why) => format!("licences: {why}; {older}"),
-                None => format!("licences: {older}, and license-query is empty"),
-            });
-            return Ok(());
-        }
-        match (self.smart_license_status()?, refused) {
-            (None, None) => {}
-            (None, Some(why)) => self
+        let smart = match version < since {
+            true => Some(format!("AXL {version} has no getSmartLicenseStatus")),
+            false => self.smart_license_status()?,
+        };
+        match smart {
+            None => self
                 .story
                 .remark(format!("licences are those of getSmartLicenseStatus: {why}")),
-            (Some(smart), None) => self.story.missing(format!("licences: {smart}")),
-            (Some(smart), Some(why)) => self.story.missing(format!("licences: {why}; {smart}")),
+            Some(smart) => self.story.missing(format!("licences: {why}; {smart}")),
         }
         Ok(())
     }
 
-    fn license_totals(&mut self, query: &str) -> Result<Totals, SourceError> {
+    fn license_totals(&mut self) -> Result<Totals, SourceError> {
         const WHAT: &str = "licence query";
+        let query = &self.settings.license_query;
         let mut absent = LICENSE_TOTALS.to_vec();
         let ccm_version = Some(self.ccm_version.clone());
         let mut records = Records::of(&self.head, &mut self.outlet);

@@ -83,24 +83,21 @@ impl<'a> Session<'a> {
             let had_cookie = self.cookie.is_some();
             self.asked += 1;
             let mut answer = self.send(call)?;
+            self.keep_cookie(&answer);
             match answer.status {
-                200 => {
-                    self.keep_cookie(&answer);
-                    match read(&mut answer.body, answer.date) {
-                        Ok(value) => return Ok(value),
-                        Err(ReplyError::Fault(fault)) => self.bear(fault, &mut patience)?,
-                        Err(ReplyError::Input(e)) => return Err(self.web.broken(&e).into()),
-                        Err(ReplyError::Malformed(e)) => {
-                            return Err(Trouble::Answer(format!(
-                                "its answer to {} is not right: {e}",
-                                call.operation()
-                            )));
-                        }
-                        Err(ReplyError::Sink(e)) => return Err(SourceError::Sink(e).into()),
+                200 => match read(&mut answer.body, answer.date) {
+                    Ok(value) => return Ok(value),
+                    Err(ReplyError::Fault(fault)) => self.bear(fault, &mut patience)?,
+                    Err(ReplyError::Input(e)) => return Err(self.web.broken(&e).into()),
+                    Err(ReplyError::Malformed(e)) => {
+                        return Err(Trouble::Answer(format!(
+                            "its answer to {} is not right: {e}",
+                            call.operation()
+                        )));
                     }
-                }
+                    Err(ReplyError::Sink(e)) => return Err(SourceError::Sink(e).into()),
+                },
                 500 => {
-                    self.keep_cookie(&answer);
                     let octets = answer.body.read_all().map_err(|e| self.web.broken(&e))?;
                     match read_fault(&octets) {
                         Some(fault) => self.bear(fault, &mut patience)?,
@@ -144,6 +141,10 @@ impl<'a> Session<'a> {
     }
 
     fn keep_cookie(&mut self, answer: &Answer) {
+        // Who is refused has no session, whatever the cookie is for.
+        if matches!(answer.status, 401 | 403 | 404) {
+            return;
+        }
         // The last of a name counts (RFC 6265, section 5.3).
         let set = answer.cookies.iter().rev().find_map(|cookie| {
             let pair = cookie.split(';').next()?.trim();
@@ -174,10 +175,10 @@ impl<'a> Session<'a> {
             }
             401 => never(self.web.denied(format_args!(
                 "user {user} is refused (HTTP 401): the name or the password is wrong, or the account has no role for \
-                 AXL; billdrop-cucm(7) lists the roles"
+                 AXL; see ACCOUNTS in billing_config.csv(5)"
             ))),
             403 => never(self.web.denied(format_args!(
-                "user {user} may not use AXL (HTTP 403): give the account the roles that billdrop-cucm(7) lists"
+                "user {user} may not use AXL (HTTP 403): give the account the roles of ACCOUNTS in billing_config.csv(5)"
             ))),
             404 => never(self.web.unavailable(format_args!(
                 "there is nothing at {PATH} (HTTP 404): activate the service Cisco AXL Web Service, and ask the publisher"
