@@ -23,7 +23,7 @@ use crate::{
     config::{self, Device},
     protocol::axl::Version,
 };
-use questions::Questions;
+use questions::{Questions, Told};
 use session::Session;
 
 /// The source `cucm`.
@@ -39,6 +39,8 @@ pub struct Cucm {
 struct Baseline {
     /// The AXL version that the server spoke.
     axl: String,
+    /// The server's release. Another one may speak a newer version.
+    release: String,
 }
 
 impl Cucm {
@@ -57,10 +59,18 @@ impl Cucm {
         })
     }
 
-    /// The configured version, else the one that was spoken last, else the newest.
-    fn version(&self, baseline: Option<&[u8]>) -> Version {
-        let spoken = || serde_json::from_slice::<Baseline>(baseline?).ok()?.axl.parse().ok();
-        self.version.or_else(spoken).unwrap_or(Version::KNOWN[0])
+    /// The configured version, else the one that was spoken last, else the newest; and what was remembered, where that
+    /// has chosen it.
+    fn version(&self, baseline: Option<&[u8]>) -> (Version, Option<Baseline>) {
+        if let Some(version) = self.version {
+            return (version, None);
+        }
+        let remembered = baseline.and_then(|octets| serde_json::from_slice::<Baseline>(octets).ok());
+        let spoken = remembered.as_ref().and_then(|baseline| baseline.axl.parse().ok());
+        match spoken {
+            Some(version) => (version, remembered),
+            None => (Version::KNOWN[0], None),
+        }
     }
 }
 
@@ -75,13 +85,19 @@ impl Source for Cucm {
 
     fn capture(&self, asked: &Asked<'_>, records: &mut dyn RecordSink) -> Result<Captured, SourceError> {
         let web = Conversation::open(&self.device)?;
-        let version = self.version(asked.baseline);
+        let (version, remembered) = self.version(asked.baseline);
         let session = Session::new(&web, &self.device.user, version, self.patience.clone());
         let head = head(&self.device, asked.now);
-        let questions = Questions::new(session, &self.settings, head, Outlet::new(records));
-        let (version, story) = questions.ask_all()?;
+        let release = remembered.map(|baseline| baseline.release);
+        let questions = Questions::new(session, &self.settings, head, release, Outlet::new(records));
+        let Told {
+            version,
+            release,
+            story,
+        } = questions.ask_all()?;
         let baseline = Baseline {
             axl: version.to_string(),
+            release,
         };
         Ok(Captured {
             incomplete: story.incomplete().map(|text| web.scrub(&text)),

@@ -27,6 +27,15 @@ const LICENSE_TOTALS: &[&str] = &[
     "TotalDevices",
 ];
 
+/// What came of all questions, besides the records.
+pub struct Told {
+    /// Of AXL.
+    pub version: Version,
+    /// Of the CUCM.
+    pub release: String,
+    pub story: Story,
+}
+
 /// All questions for one CUCM.
 pub struct Questions<'a> {
     session: Session<'a>,
@@ -34,27 +43,36 @@ pub struct Questions<'a> {
     head: DeviceHead,
     outlet: Outlet<'a>,
     ccm_version: String,
+    /// The release at the last capture, where that has chosen the version of AXL.
+    last_release: Option<String>,
     story: Story,
     /// Records so far.
     given: u64,
 }
 
 impl<'a> Questions<'a> {
-    pub fn new(session: Session<'a>, settings: &'a config::Cucm, head: DeviceHead, outlet: Outlet<'a>) -> Self {
+    pub fn new(
+        session: Session<'a>,
+        settings: &'a config::Cucm,
+        head: DeviceHead,
+        last_release: Option<String>,
+        outlet: Outlet<'a>,
+    ) -> Self {
         Questions {
             session,
             settings,
             head,
             outlet,
             ccm_version: String::new(),
+            last_release,
             story: Story::default(),
             given: 0,
         }
     }
 
     /// Asks them all. A question without an answer is in the story; an error says that there is nothing to keep.
-    pub fn ask_all(mut self) -> Result<(Version, Story), SourceError> {
-        self.version()?;
+    pub fn ask_all(mut self) -> Result<Told, SourceError> {
+        self.release()?;
         match self.usage() {
             Ok(()) => {}
             Err(SourceError::Unavailable(why)) if self.given > 0 => {
@@ -64,15 +82,17 @@ impl<'a> Questions<'a> {
         }
         match self.story.incomplete() {
             Some(why) if self.given == 0 => Err(self.session.unavailable(&why)),
-            _ => Ok((self.session.version(), self.story)),
+            _ => Ok(Told {
+                version: self.session.version(),
+                release: self.ccm_version,
+                story: self.story,
+            }),
         }
     }
 
     fn usage(&mut self) -> Result<(), SourceError> {
         self.licenses()?;
-        for class in &self.settings.device_classes {
-            self.class(class)?;
-        }
+        self.classes()?;
         if self.settings.device_models {
             self.models()?;
         }
@@ -82,28 +102,34 @@ impl<'a> Questions<'a> {
         Ok(())
     }
 
-    /// Needed for all that follows: a server that refuses this refuses everything.
-    fn version(&mut self) -> Result<(), SourceError> {
+    /// Needed for all that follows: a server that refuses this refuses everything. After an upgrade the version of AXL is
+    /// agreed on anew, because an old one has not all operations.
+    fn release(&mut self) -> Result<(), SourceError> {
+        self.ccm_version = self.ccm_version()?;
+        let is_another = self.last_release.as_ref().is_some_and(|last| *last != self.ccm_version);
+        if is_another && self.session.try_newest() {
+            self.ccm_version = self.ccm_version()?;
+        }
+        Ok(())
+    }
+
+    fn ccm_version(&mut self) -> Result<String, SourceError> {
         let call = Call::CcmVersion;
         let asked = self.session.call(&call, |body, date| {
             self.head.device_time = date;
             axl::read_ccm_version(body)
         });
-        match asked {
-            Ok(version) => {
-                self.ccm_version = version;
-                Ok(())
-            }
-            Err(Trouble::Source(error)) => Err(error),
-            Err(Trouble::Answer(why)) => Err(self.session.bad_data(&why)),
-            Err(Trouble::Fault(fault)) => {
+        asked.map_err(|trouble| match trouble {
+            Trouble::Source(error) => error,
+            Trouble::Answer(why) => self.session.bad_data(&why),
+            Trouble::Fault(fault) => {
                 let sentence = self.session.sentence(call.operation(), &fault);
-                Err(match fault.meaning {
+                match fault.meaning {
                     Meaning::UserRank => self.session.denied(&sentence),
                     _ => self.session.unavailable(&sentence),
-                })
+                }
             }
-        }
+        })
     }
 
     /// From LicenseTotals; where that gives nothing, from getSmartLicenseStatus.
@@ -215,18 +241,39 @@ impl<'a> Questions<'a> {
         Ok(none.then(|| "getSmartLicenseStatus names no entitlement".to_owned()))
     }
 
-    fn class(&mut self, class: &str) -> Result<(), SourceError> {
+    fn classes(&mut self) -> Result<(), SourceError> {
+        // All classes that are missing for one reason are told at once: there may be many.
+        let mut missing: Vec<(String, Vec<&str>)> = Vec::new();
+        let mut ended = Ok(());
+        for class in &self.settings.device_classes {
+            match self.class(class) {
+                Ok(None) => {}
+                Ok(Some(why)) => match missing.iter_mut().find(|(known, _)| *known == why) {
+                    Some((_, classes)) => classes.push(class),
+                    None => missing.push((why, vec![class])),
+                },
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            }
+        }
+        for (why, classes) in missing {
+            self.story
+                .missing(format!("devices of class {}: {why}", classes.join(", ")));
+        }
+        ended
+    }
+
+    /// Why they are not counted, if so.
+    fn class(&mut self, class: &str) -> Result<Option<String>, SourceError> {
         let call = Call::NumDevices { class };
         let asked = self
             .session
             .call(&call, |body, date| Ok((axl::read_num_devices(body)?, date)));
         let (device_count, date) = match asked {
             Ok(told) => told,
-            Err(trouble) => {
-                let why = self.refusal(call.operation(), trouble)?;
-                self.story.missing(format!("devices of class {class}: {why}"));
-                return Ok(());
-            }
+            Err(trouble) => return self.refusal(call.operation(), trouble).map(Some),
         };
         let ccm_version = Some(self.ccm_version.as_str());
         let mut records = Records::of(&self.head, &mut self.outlet);
@@ -241,7 +288,7 @@ impl<'a> Questions<'a> {
         })?;
         let tally = records.end();
         self.count(call.operation(), "", tally);
-        Ok(())
+        Ok(None)
     }
 
     fn models(&mut self) -> Result<(), SourceError> {

@@ -71,6 +71,16 @@ impl<'a> Session<'a> {
         self.version
     }
 
+    /// Begins with the newest version again, unless it is spoken or was refused already. Whether it did.
+    pub fn try_newest(&mut self) -> bool {
+        let newest = Version::KNOWN[0];
+        let is_worth_it = self.version != newest && self.refused.is_empty();
+        if is_worth_it {
+            self.version = newest;
+        }
+        is_worth_it
+    }
+
     /// Asks, and hands the answer to `read` as it comes. `read` is called again only when all that it saw was a fault.
     pub fn call<T>(
         &mut self,
@@ -254,15 +264,38 @@ impl<'a> Session<'a> {
             Meaning::NotFound => format!("it does not know what was asked for{code}"),
             Meaning::Duplicate | Meaning::Other => format!("it refuses{code}"),
         };
-        // Its text is one line here, whatever it holds: it goes into logs.
-        let text: Vec<&str> = fault
-            .text
-            .split(|c: char| c.is_whitespace() || c.is_control())
-            .filter(|word| !word.is_empty())
-            .collect();
-        match text.is_empty() {
-            true => format!("{what}: {why}"),
-            false => format!("{what}: {why}: {}", text.join(" ")),
+        match in_one_line(&fault.text) {
+            text if text.is_empty() => format!("{what}: {why}"),
+            text => format!("{what}: {why}: {text}"),
         }
+    }
+}
+
+/// A fault's text as it can stand in a line of a log, and short enough that the reasons of other questions have room
+/// beside it.
+fn in_one_line(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_s_text_is_one_short_line() {
+        assert_eq!(
+            in_one_line(" two\r\nlines\u{7}\tand \u{85} more "),
+            "two lines and more"
+        );
+        assert_eq!(in_one_line("\n"), "");
+        let long = in_one_line(&"é".repeat(1000));
+        assert_eq!(long.chars().count(), 203);
     }
 }
