@@ -73,10 +73,13 @@ pub struct CucmQuirks {
     pub version: String,
     pub list_form_comma: bool,
     pub session_requests: u64,
+    pub cookie: CookieForm,
     pub licenses_absent: bool,
     pub too_large: usize,
     pub suggested: bool,
     pub memory: u64,
+    /// None: of all operations.
+    pub memory_of: Option<String>,
     pub fault: Option<FaultQuirk>,
     pub fault_form: FaultForm,
     pub users: usize,
@@ -91,6 +94,19 @@ pub struct FaultQuirk {
     pub code: i64,
     pub requests: u64,
     pub operation: Option<String>,
+}
+
+/// How a session is set. Only the first is documented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CookieForm {
+    Ordinary,
+    None,
+    Empty,
+    OtherName,
+    /// A session is good for one request, whose answer has the next.
+    Each,
+    /// One that is no session, and then one that is.
+    Twice,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,10 +249,12 @@ impl Device {
                 version: "14.0".into(),
                 list_form_comma: false,
                 session_requests: u64::MAX,
+                cookie: CookieForm::Ordinary,
                 licenses_absent: false,
                 too_large: usize::MAX,
                 suggested: false,
                 memory: 0,
+                memory_of: None,
                 fault: None,
                 fault_form: FaultForm::Plain,
                 users: 5,

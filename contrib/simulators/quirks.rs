@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::content::Content;
 use crate::delivery::Delivery;
-use crate::device::{Certificate, Device, Failure, FaultForm, FaultQuirk, Kind, Moving, Nulls};
+use crate::device::{Certificate, CookieForm, Device, Failure, FaultForm, FaultQuirk, Kind, Moving, Nulls};
 
 pub struct Quirk {
     pub name: &'static str,
@@ -152,8 +152,8 @@ pub const QUIRKS: &[Quirk] = &[
     both("echo-password", "", "a fault whose text holds the password and the cookie that were sent", |d, _| {
         d.content = Content::EchoPassword; Ok(())
     }),
-    cucm("version", "=RELEASE", "11.5, 12.5, 14.0 or 15.0; otherwise 14.0", |d, v| {
-        if !["11.5", "12.0", "12.5", "14.0", "15.0"].contains(&v) { return Err("11.5, 12.0, 12.5, 14.0 or 15.0".into()); }
+    cucm("version", "=RELEASE", "9.1, 11.5, 12.0, 12.5, 14.0 or 15.0; otherwise 14.0", |d, v| {
+        if !["9.1", "11.5", "12.0", "12.5", "14.0", "15.0"].contains(&v) { return Err("9.1, 11.5, 12.0, 12.5, 14.0 or 15.0".into()); }
         d.cucm.version = v.into(); Ok(())
     }),
     cucm("list-form", "=comma", "versions in the 599 page as 11.5,12.5,14 instead of 12.x, 14.0 and 15.0", |d, v| {
@@ -162,6 +162,17 @@ pub const QUIRKS: &[Quirk] = &[
     }),
     cucm("session-expires-after", "=N", "a cookie is good for N requests, then 404", |d, v| {
         d.cucm.session_requests = number(v)?; Ok(())
+    }),
+    cucm("cookie", "=FORM", "none, empty, other (in name), each (answer sets a new one) or twice (in one answer)", |d, v| {
+        d.cucm.cookie = match v {
+            "none" => CookieForm::None,
+            "empty" => CookieForm::Empty,
+            "other" => CookieForm::OtherName,
+            "each" => CookieForm::Each,
+            "twice" => CookieForm::Twice,
+            _ => return Err("none, empty, other, each or twice".into()),
+        };
+        Ok(())
     }),
     cucm("licenses", "=absent", "LicenseTotals() is not there", |d, v| {
         d.cucm.licenses_absent = match v { "absent" => true, "present" => false, _ => return Err("absent or present".into()) };
@@ -173,9 +184,13 @@ pub const QUIRKS: &[Quirk] = &[
         Ok(())
     }),
     cucm("suggested", "", "the refusal says Suggested, not Suggestive", |d, _| { d.cucm.suggested = true; Ok(()) }),
-    cucm("memory", "=N", "the first N calls are refused for want of memory", |d, v| { d.cucm.memory = number(v)?; Ok(()) }),
+    cucm("memory", "=N[@OPERATION]", "the first N calls, or those of the operation, are refused for want of memory", |d, v| {
+        let (calls, operation) = of_operation(v);
+        d.cucm.memory = number(calls)?;
+        d.cucm.memory_of = operation; Ok(())
+    }),
     cucm("fault", "=CODE[*N][@OPERATION]", "this axlcode for the first N calls, or all, of the operation, or of all", |d, v| {
-        let (code, operation) = match v.split_once('@') { Some((code, of)) => (code, Some(of.to_owned())), None => (v, None) };
+        let (code, operation) = of_operation(v);
         let (code, requests) = times(code)?;
         d.cucm.fault = Some(FaultQuirk { code, requests, operation }); Ok(())
     }),
@@ -243,6 +258,14 @@ fn moving(text: &str, once: bool, shrinking: bool) -> Result<Moving, String> {
         return Err("at least 1".into());
     }
     Ok(Moving { every, once, shrinking })
+}
+
+/// `VALUE@OPERATION`, or `VALUE` for all.
+fn of_operation(text: &str) -> (&str, Option<String>) {
+    match text.split_once('@') {
+        Some((value, of)) => (value, Some(of.to_owned())),
+        None => (text, None),
+    }
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {

@@ -92,6 +92,27 @@ fn a_session_takes_the_place_of_the_password_until_it_expires() {
 }
 
 #[test]
+fn a_cookie_may_be_of_no_use() {
+    let simulators = Simulators::start(&[
+        "cucm:cookie=none",
+        "cucm:cookie=empty",
+        "cucm:cookie=other",
+        "cucm:cookie=each",
+        "cucm:cookie=twice",
+    ]);
+    let probe = |name: &str| Get::of(&simulators, name, "/axl/");
+    assert_eq!(probe("CUCM1").ok().header("Set-Cookie"), None);
+    let set = |name: &str| probe(name).ok().header("Set-Cookie").unwrap().to_owned();
+    assert!(set("CUCM2").starts_with("JSESSIONIDSSO=;"));
+    assert!(set("CUCM3").starts_with("JSESSIONID="));
+    assert!(set("CUCM5").starts_with("JSESSIONIDSSO="));
+    let first = probe("CUCM4").ok().cookie();
+    let second = probe("CUCM4").cookie(&first).ok().cookie();
+    probe("CUCM4").cookie(&first).expect(404);
+    probe("CUCM4").cookie(&second).ok();
+}
+
+#[test]
 fn who_is_not_known_or_asks_elsewhere_gets_nothing() {
     let simulators = Simulators::start(&["cucm"]);
     let probe = |path: &str| Get::of(&simulators, "CUCM1", path);
@@ -110,6 +131,7 @@ fn who_is_not_known_or_asks_elsewhere_gets_nothing() {
 #[test]
 fn every_release_serves_its_versions_and_lists_them_in_the_page_for_the_others() {
     for (release, list, served, refused) in [
+        ("9.1", "8.x and 9.x", ["8.5", "9.1"], "10.5"),
         ("11.5", "9.x, 10.x and 11.x", ["10.5", "11.5"], "12.0"),
         ("12.5", "9.x, 10.x, 11.x and 12.x", ["11.0", "12.5"], "14.0"),
         ("14.0", "11.x, 12.x and 14.0", ["11.5", "14.0"], "15.0"),

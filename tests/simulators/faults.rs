@@ -51,6 +51,10 @@ fn memory_is_short_for_the_first_calls() {
         assert_eq!(answer.xpath("string(//axlcode)"), "-1");
     }
     sql(&simulators, "CUCM1", LICENSE_TOTALS).ok();
+    let simulators = Simulators::start(&["cucm:memory=1@executeSQLQuery"]);
+    call(&simulators, "CUCM1", "14.0", "getCCMVersion", "").ok();
+    sql(&simulators, "CUCM1", LICENSE_TOTALS).expect(500);
+    sql(&simulators, "CUCM1", LICENSE_TOTALS).ok();
 }
 
 /// The number in the suggestion is itself one too many.

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 
 use crate::credentials::{self, Basic, Credentials};
-use crate::device::{CucmQuirks, Device, FaultQuirk};
+use crate::device::{CookieForm, CucmQuirks, Device, FaultQuirk};
 use crate::http::{Answer, Request};
 use crate::journal::Seen;
 use crate::schema::Schemas;
@@ -72,7 +72,7 @@ impl Appliance for Cucm {
         };
         match session {
             None => answer,
-            Some(cookie) => answer.with("Set-Cookie", format!("{COOKIE}={cookie}; Path=/; Secure; HttpOnly")),
+            Some(cookie) => self.set_cookie(answer, &cookie),
         }
     }
 
@@ -90,6 +90,19 @@ impl Appliance for Cucm {
 }
 
 impl Cucm {
+    fn set_cookie(&self, answer: Answer, cookie: &str) -> Answer {
+        let set = |answer: Answer, name: &str, value: &str| {
+            answer.with("Set-Cookie", format!("{name}={value}; Path=/; Secure; HttpOnly"))
+        };
+        match self.quirks.cookie {
+            CookieForm::Ordinary | CookieForm::Each => set(answer, COOKIE, cookie),
+            CookieForm::None => answer,
+            CookieForm::Empty => set(answer, COOKIE, ""),
+            CookieForm::OtherName => set(answer, "JSESSIONID", cookie),
+            CookieForm::Twice => set(set(answer, COOKIE, "0000"), COOKIE, cookie),
+        }
+    }
+
     /// Who has a password gets a new session, who has a session needs no password; a session that has expired is
     /// answered with 404.
     fn admit(&self, request: &Request, seen: &mut Seen) -> Result<Option<String>, u16> {
@@ -102,10 +115,12 @@ impl Cucm {
                 if cookie.is_some_and(|cookie| sessions.contains_key(cookie)) {
                     return Ok(None);
                 }
-                let new = credentials::random(16).map_err(|_| 500_u16)?.to_uppercase();
-                sessions.insert(new.clone(), self.quirks.session_requests);
-                Ok(Some(new))
+                self.begin(&mut sessions).map(Some)
             }
+            (Basic::Absent, Some(cookie)) if self.quirks.cookie == CookieForm::Each => match sessions.remove(cookie) {
+                Some(_) => self.begin(&mut sessions).map(Some),
+                None => Err(404),
+            },
             (Basic::Absent, Some(cookie)) => match sessions.get_mut(cookie) {
                 Some(left @ 1..) => {
                     *left -= 1;
@@ -117,6 +132,13 @@ impl Cucm {
                 }
             },
         }
+    }
+
+    /// A new session. An error is the status of the answer.
+    fn begin(&self, sessions: &mut HashMap<String, u64>) -> Result<String, u16> {
+        let new = credentials::random(16).map_err(|_| 500_u16)?.to_uppercase();
+        sessions.insert(new.clone(), self.quirks.session_requests);
+        Ok(new)
     }
 
     fn call(&self, request: &Request, now: DateTime<Utc>, seen: &mut Seen) -> Answer {
@@ -162,7 +184,8 @@ impl Cucm {
 
     /// The faults that the quirks ask for.
     fn planned_fault(&self, call: &Call) -> Option<Fault> {
-        if self.calls.fetch_add(1, Ordering::Relaxed) < self.quirks.memory {
+        let is_meant = |operation: &Option<String>| operation.as_ref().is_none_or(|of| *of == call.operation);
+        if is_meant(&self.quirks.memory_of) && self.calls.fetch_add(1, Ordering::Relaxed) < self.quirks.memory {
             return Some(Fault::new(-1, fault::MEMORY, &call.operation));
         }
         let FaultQuirk {
@@ -170,7 +193,7 @@ impl Cucm {
             requests,
             operation,
         } = self.quirks.fault.as_ref()?;
-        if operation.as_ref().is_some_and(|of| *of != call.operation) {
+        if !is_meant(operation) {
             return None;
         }
         let before = self.faults.fetch_add(1, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use crate::http::Answer;
 /// Oldest first.
 pub fn supported(release: &str) -> &'static [&'static str] {
     match release {
+        "9.1" => &["8.0", "8.5", "9.0", "9.1"],
         "11.5" => &["9.0", "9.1", "10.0", "10.5", "11.0", "11.5"],
         "12.0" => &["10.0", "10.5", "11.0", "11.5", "12.0"],
         "12.5" => &["9.0", "9.1", "10.0", "10.5", "11.0", "11.5", "12.0", "12.5"],
@@ -17,6 +18,7 @@ pub fn supported(release: &str) -> &'static [&'static str] {
 
 pub fn component(release: &str) -> &'static str {
     match release {
+        "9.1" => "9.1.2.10000(28)",
         "11.5" => "11.5.1.18900(97)",
         "12.0" => "12.0.1.10000(10)",
         "12.5" => "12.5.1.14900(63)",

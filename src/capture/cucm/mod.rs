@@ -1,10 +1,13 @@
 //! A Cisco Unified Communications Manager: licences and devices, by AXL.
 //!
-//! One question at a time is asked, as Cisco wants it. A question that the server refuses costs only its own records,
-//! and the source is incomplete then; a server that cannot be talked to has failed.
+//! One question at a time is asked, as Cisco wants it. A question that the server refuses, or answers wrongly, costs
+//! only its own records, and the source is incomplete then. A server that can no longer be talked to is incomplete, too,
+//! as far as it has answered: what came is right. It has failed when it gave no record at all, when it refuses the
+//! account, and when an answer goes beyond all limits.
 
 mod paging;
 mod questions;
+mod records;
 mod session;
 
 use std::time::Duration;
@@ -20,7 +23,7 @@ use crate::{
     config::{self, Device},
     protocol::axl::Version,
 };
-use questions::Questions;
+use questions::{Questions, Told};
 use session::Session;
 
 /// The source `cucm`.
@@ -36,6 +39,8 @@ pub struct Cucm {
 struct Baseline {
     /// The AXL version that the server spoke.
     axl: String,
+    /// The server's release. Another one may speak a newer version.
+    release: String,
 }
 
 impl Cucm {
@@ -54,10 +59,18 @@ impl Cucm {
         })
     }
 
-    /// The configured version, else the one that was spoken last, else the newest.
-    fn version(&self, baseline: Option<&[u8]>) -> Version {
-        let spoken = || serde_json::from_slice::<Baseline>(baseline?).ok()?.axl.parse().ok();
-        self.version.or_else(spoken).unwrap_or(Version::KNOWN[0])
+    /// The configured version, else the one that was spoken last, else the newest; and what was remembered, where that
+    /// has chosen it.
+    fn version(&self, baseline: Option<&[u8]>) -> (Version, Option<Baseline>) {
+        if let Some(version) = self.version {
+            return (version, None);
+        }
+        let remembered = baseline.and_then(|octets| serde_json::from_slice::<Baseline>(octets).ok());
+        let spoken = remembered.as_ref().and_then(|baseline| baseline.axl.parse().ok());
+        match spoken {
+            Some(version) => (version, remembered),
+            None => (Version::KNOWN[0], None),
+        }
     }
 }
 
@@ -72,13 +85,19 @@ impl Source for Cucm {
 
     fn capture(&self, asked: &Asked<'_>, records: &mut dyn RecordSink) -> Result<Captured, SourceError> {
         let web = Conversation::open(&self.device)?;
-        let version = self.version(asked.baseline);
+        let (version, remembered) = self.version(asked.baseline);
         let session = Session::new(&web, &self.device.user, version, self.patience.clone());
         let head = head(&self.device, asked.now);
-        let questions = Questions::new(session, &self.settings, head, Outlet::new(records));
-        let (version, story) = questions.ask_all()?;
+        let release = remembered.map(|baseline| baseline.release);
+        let questions = Questions::new(session, &self.settings, head, release, Outlet::new(records));
+        let Told {
+            version,
+            release,
+            story,
+        } = questions.ask_all()?;
         let baseline = Baseline {
             axl: version.to_string(),
+            release,
         };
         Ok(Captured {
             incomplete: story.incomplete().map(|text| web.scrub(&text)),

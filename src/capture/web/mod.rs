@@ -9,7 +9,10 @@ mod patience;
 mod refusal;
 mod scrub;
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use reqwest::{
@@ -39,7 +42,7 @@ pub struct Conversation {
     timeout: Duration,
     refusal: tls::Refusal,
     authorization: HeaderValue,
-    scrubber: Scrubber,
+    scrubber: RefCell<Scrubber>,
 }
 
 /// What is asked.
@@ -98,7 +101,7 @@ impl Conversation {
             timeout: device.timeout.0,
             refusal,
             authorization,
-            scrubber,
+            scrubber: RefCell::new(scrubber),
         })
     }
 
@@ -116,7 +119,11 @@ impl Conversation {
             .header(ACCEPT, "text/xml")
             .timeout(left);
         request = match question.cookie {
-            Some(cookie) => request.header(COOKIE, sensitive(cookie)?),
+            Some(cookie) => {
+                let (_, value) = cookie.split_once('=').unwrap_or(("", cookie));
+                self.scrubber.borrow_mut().learn(value.trim_matches('"'));
+                request.header(COOKIE, sensitive(cookie)?)
+            }
             None => request.header(AUTHORIZATION, self.authorization.clone()),
         };
         if let Some(action) = question.soap_action {
@@ -188,11 +195,11 @@ impl Conversation {
 
     /// `why` with the device's name before it and without its secrets.
     pub fn about(&self, why: impl std::fmt::Display) -> String {
-        self.scrubber.scrub(&format!("{}: {why}", self.shown))
+        self.scrubber.borrow().scrub(&format!("{}: {why}", self.shown))
     }
 
     pub fn scrub(&self, text: &str) -> String {
-        self.scrubber.scrub(text)
+        self.scrubber.borrow().scrub(text)
     }
 
     fn too_slow(&self) -> SourceError {

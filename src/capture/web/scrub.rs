@@ -19,6 +19,13 @@ impl Scrubber {
         Scrubber(secrets.into_iter().filter(|secret| secret.len() >= SHORTEST).collect())
     }
 
+    /// One more secret: a session's cookie.
+    pub fn learn(&mut self, secret: &str) {
+        if secret.len() >= SHORTEST && !self.0.iter().any(|known| known == secret) {
+            self.0.push(secret.to_owned());
+        }
+    }
+
     pub fn scrub(&self, text: &str) -> String {
         self.0
             .iter()

@@ -51,7 +51,7 @@ pub struct Entitlement {
 }
 
 /// A user with the licence that he uses. The schema has texts only.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct LicensedUser {
     pub user_id: Option<String>,
     pub snr_enabled: Option<String>,

@@ -56,15 +56,14 @@ impl FromStr for Version {
 /// What a page with HTTP status 599 says the device speaks, newest first and no more than [`Version::KNOWN`].
 ///
 /// The page is HTML with the sentence `Supported axl versions are 12.x, 14.0 and 15.0` or `… are 11.5,12.5,14`. A minor
-/// number `x` stands for all that there are. Empty when the page does not say it.
-pub fn supported_versions(page: &[u8]) -> Vec<Version> {
+/// number `x` stands for all that there are. [`None`] when the page does not say it; empty when it names none that we
+/// know.
+pub fn supported_versions(page: &[u8]) -> Option<Vec<Version>> {
     const SENTENCE: &str = "supported axl versions are";
     /// The sentence stands near the beginning.
     const SEARCHED: usize = 64 << 10;
     let page = String::from_utf8_lossy(&page[..page.len().min(SEARCHED)]).to_ascii_lowercase();
-    let Some((_, list)) = page.split_once(SENTENCE) else {
-        return Vec::new();
-    };
+    let (_, list) = page.split_once(SENTENCE)?;
     let list = list.split('<').next().unwrap_or_default();
     let words: Vec<&str> = list
         .split(|c: char| !(c.is_ascii_digit() || c == '.' || c == 'x'))
@@ -76,7 +75,7 @@ pub fn supported_versions(page: &[u8]) -> Vec<Version> {
             _ => word.parse() == Ok(*version),
         })
     };
-    Version::KNOWN.into_iter().filter(is_listed).collect()
+    Some(Version::KNOWN.into_iter().filter(is_listed).collect())
 }
 
 #[cfg(test)]
@@ -84,7 +83,7 @@ mod tests {
     use super::*;
 
     fn supported(page: &str) -> String {
-        let versions = supported_versions(page.as_bytes());
+        let versions = supported_versions(page.as_bytes()).expect("a page with a list");
         versions.iter().map(Version::to_string).collect::<Vec<_>>().join(" ")
     }
 
@@ -115,12 +114,14 @@ mod tests {
         ] {
             assert_eq!(page(list), "", "{list}");
         }
-        assert_eq!(supported(""), "");
         assert_eq!(supported("Supported axl versions are"), "");
         assert_eq!(
             supported_versions(b"\xFFSupported axl versions are 14.0\xFF"),
-            [Version::new(14, 0)]
+            Some(vec![Version::new(14, 0)])
         );
+        for page in ["", "<h1>HTTP Status 599</h1>", "axl versions are 14.0"] {
+            assert_eq!(supported_versions(page.as_bytes()), None, "{page}");
+        }
     }
 
     #[test]
