@@ -122,6 +122,25 @@ pub struct CmsQuirks {
     pub retention: TimeDelta,
     pub hosts: usize,
     pub canary: String,
+    /// The total that lists of spaces tell, whatever is there.
+    pub total: Option<usize>,
+    /// Every page of spaces is the first.
+    pub stuck: bool,
+    /// Each such space is gone when it is asked for alone.
+    pub deleted: Option<usize>,
+    pub odd_ids: bool,
+    pub nameless: bool,
+    pub refusals: Vec<Refusal>,
+    /// One more entry in each page of the usage history, of this time.
+    pub stray: Option<DateTime<Utc>>,
+}
+
+/// A path below `/api/v1/` whose requests are refused.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    pub status: u16,
+    pub code: String,
+    pub path: String,
 }
 
 /// What happens to the spaces after every `every` pages of them.
@@ -254,6 +273,13 @@ impl Device {
                 retention: TimeDelta::days(90),
                 hosts: 1,
                 canary: canary.into(),
+                total: None,
+                stuck: false,
+                deleted: None,
+                odd_ids: false,
+                nameless: false,
+                refusals: Vec::new(),
+                stray: None,
             },
         }
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::content::Content;
 use crate::delivery::Delivery;
-use crate::device::{Certificate, Device, Failure, FaultForm, FaultQuirk, Kind, Moving, Nulls};
+use crate::device::{Certificate, Device, Failure, FaultForm, FaultQuirk, Kind, Moving, Nulls, Refusal};
 
 pub struct Quirk {
     pub name: &'static str,
@@ -234,6 +234,28 @@ pub const QUIRKS: &[Quirk] = &[
         d.cms.hosts = number(v)?;
         if !(1..=100).contains(&d.cms.hosts) { return Err("1 to 100".into()); }
         Ok(())
+    }),
+    cms("total", "=N", "the total that lists of coSpaces tell, however many there are", |d, v| {
+        d.cms.total = Some(number(v)?); Ok(())
+    }),
+    cms("stuck", "", "every page of coSpaces is the first", |d, _| { d.cms.stuck = true; Ok(()) }),
+    cms("deleted", "=K", "every K-th coSpace is gone when it is asked for alone", |d, v| {
+        let every: usize = number(v)?;
+        if every == 0 { return Err("at least 1".into()); }
+        d.cms.deleted = Some(every); Ok(())
+    }),
+    cms("odd-ids", "", "ids that are no UUIDs, and some that differ only by case", |d, _| { d.cms.odd_ids = true; Ok(()) }),
+    cms("nameless", "", "system/status has no hostId", |d, _| { d.cms.nameless = true; Ok(()) }),
+    cms("refuse", "=STATUS/CODE@PATH", "requests for this path below /api/v1/ are refused with this code; may be repeated", |d, v| {
+        let form = || "STATUS/CODE@PATH is wanted".to_owned();
+        let (answer, path) = v.split_once('@').ok_or_else(form)?;
+        let (status, code) = answer.split_once('/').ok_or_else(form)?;
+        d.cms.refusals.push(Refusal { status: number(status)?, code: code.into(), path: path.to_ascii_lowercase() });
+        Ok(())
+    }),
+    cms("stray", "=TIME", "one more entry of this time in each page of the usage history", |d, v| {
+        let time = DateTime::parse_from_rfc3339(v).map_err(|e| e.to_string())?;
+        d.cms.stray = Some(time.with_timezone(&Utc)); Ok(())
     }),
 ];
 
