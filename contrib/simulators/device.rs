@@ -147,6 +147,8 @@ pub struct Refusal {
 #[derive(Debug, Clone, Copy)]
 pub struct Moving {
     pub every: u64,
+    /// How many go at once.
+    pub spaces: usize,
     /// Nothing moves any more once the last page has been read.
     pub once: bool,
     /// The space that goes is not replaced.

@@ -214,16 +214,16 @@ pub const QUIRKS: &[Quirk] = &[
         if d.cms.spaces > 1_000_000 { return Err("at most 1000000".into()); }
         Ok(())
     }),
-    cms("moving", "=K", "after every K pages the first coSpace goes and a new last one comes", |d, v| {
+    cms("moving", "=K[*N]", "after every K pages the first (N) coSpaces go and new last ones come", |d, v| {
         d.cms.moving = Some(moving(v, false, false)?); Ok(())
     }),
-    cms("moving-once", "=K", "the same, until the last page has been read once", |d, v| {
+    cms("moving-once", "=K[*N]", "the same, until the last page has been read once", |d, v| {
         d.cms.moving = Some(moving(v, true, false)?); Ok(())
     }),
-    cms("shrinking", "=K", "after every K pages the first coSpace goes", |d, v| {
+    cms("shrinking", "=K[*N]", "after every K pages the first (N) coSpaces go", |d, v| {
         d.cms.moving = Some(moving(v, false, true)?); Ok(())
     }),
-    cms("shrinking-once", "=K", "the same, until the last page has been read once", |d, v| {
+    cms("shrinking-once", "=K[*N]", "the same, until the last page has been read once", |d, v| {
         d.cms.moving = Some(moving(v, true, true)?); Ok(())
     }),
     cms("busy", "=N", "the first N requests are answered with 503 and databaseNotReady", |d, v| { d.cms.busy = number(v)?; Ok(()) }),
@@ -260,11 +260,19 @@ pub const QUIRKS: &[Quirk] = &[
 ];
 
 fn moving(text: &str, once: bool, shrinking: bool) -> Result<Moving, String> {
-    let every = number(text)?;
-    if every == 0 {
+    let (every, spaces) = match text.split_once('*') {
+        Some((every, spaces)) => (number(every)?, number(spaces)?),
+        None => (number(text)?, 1),
+    };
+    if every == 0 || spaces == 0 {
         return Err("at least 1".into());
     }
-    Ok(Moving { every, once, shrinking })
+    Ok(Moving {
+        every,
+        spaces,
+        once,
+        shrinking,
+    })
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {

@@ -104,8 +104,11 @@ fn spaces_that_move_once_are_all_there() {
         "moving-once=1",
         "moving-once=7",
         "moving-once=19",
+        "moving-once=1*3",
+        "moving-once=4*30",
         "shrinking-once=1",
         "shrinking-once=5",
+        "shrinking-once=2*3",
     ] {
         let site = Site::new(&[&format!("cms:page=20,spaces=400,{quirk}")], NO_HISTORY);
         let moved = site.capture(0);
@@ -120,7 +123,7 @@ fn spaces_that_move_once_are_all_there() {
 
 #[test]
 fn spaces_that_go_on_moving_make_the_source_incomplete() {
-    for quirk in ["moving=1", "moving=3", "shrinking=1", "shrinking=4"] {
+    for quirk in ["moving=1", "moving=3", "moving=2*5", "shrinking=1", "shrinking=4"] {
         let site = Site::new(&[&format!("cms:page=20,spaces=400,{quirk}")], NO_HISTORY);
         let document = site.capture(69);
         document.is_incomplete("spaces changed while they were read, also the second time");

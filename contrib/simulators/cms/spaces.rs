@@ -74,11 +74,13 @@ impl Spaces {
         if self.settled || !self.pages.is_multiple_of(moving.every) || self.count == 0 {
             return;
         }
-        self.first += 1;
-        if moving.shrinking {
-            self.count -= 1;
-        } else {
-            self.add();
+        for _ in 0..moving.spaces.min(self.count) {
+            self.first += 1;
+            if moving.shrinking {
+                self.count -= 1;
+            } else {
+                self.add();
+            }
         }
     }
 
