@@ -9,7 +9,13 @@ use super::{commands, directory, markup};
 /// Day of the last change that a reader should notice. Set by hand, so that a page stays the same from run to run.
 const DATE: &str = "2026-11-22";
 
-const FORMATS: [&str; 3] = ["billdrop.toml.5", "billdrop-files.5", "billing_config.csv.5"];
+/// Pages that belong to no command.
+const TOPICS: [&str; 4] = [
+    "billdrop.toml.5",
+    "billdrop-files.5",
+    "billing_config.csv.5",
+    "billdrop-cms.7",
+];
 
 /// File name and text of every page.
 pub fn all() -> Vec<(String, String)> {
@@ -17,7 +23,7 @@ pub fn all() -> Vec<(String, String)> {
     program.build();
     let mut pages = vec![command(&program)];
     pages.extend(program.get_subcommands().map(command));
-    pages.extend(FORMATS.map(|name| (name.to_owned(), head(name) + &markup::fold(&part(name)))));
+    pages.extend(TOPICS.map(|name| (name.to_owned(), head(name) + &markup::fold(&part(name)))));
     pages
 }
 
@@ -37,6 +43,7 @@ fn head(name: &str) -> String {
     let (title, section) = name.rsplit_once('.').unwrap();
     let manual = match section {
         "1" => "User Commands",
+        "7" => "Miscellaneous Information",
         _ => "File Formats",
     };
     // The first line tells man that there is a table in it.
