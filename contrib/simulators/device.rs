@@ -138,12 +138,33 @@ pub struct CmsQuirks {
     pub retention: TimeDelta,
     pub hosts: usize,
     pub canary: String,
+    /// The total that lists of spaces tell, whatever is there.
+    pub total: Option<usize>,
+    /// Every page of spaces is the first.
+    pub stuck: bool,
+    /// Each such space is gone when it is asked for alone.
+    pub deleted: Option<usize>,
+    pub odd_ids: bool,
+    pub nameless: bool,
+    pub refusals: Vec<Refusal>,
+    /// One more entry in each page of the usage history, of this time.
+    pub stray: Option<DateTime<Utc>>,
+}
+
+/// A path below `/api/v1/` whose requests are refused.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    pub status: u16,
+    pub code: String,
+    pub path: String,
 }
 
 /// What happens to the spaces after every `every` pages of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Moving {
     pub every: u64,
+    /// How many go at once.
+    pub spaces: usize,
     /// Nothing moves any more once the last page has been read.
     pub once: bool,
     /// The space that goes is not replaced.
@@ -272,6 +293,13 @@ impl Device {
                 retention: TimeDelta::days(90),
                 hosts: 1,
                 canary: canary.into(),
+                total: None,
+                stuck: false,
+                deleted: None,
+                odd_ids: false,
+                nameless: false,
+                refusals: Vec::new(),
+                stray: None,
             },
         }
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::content::Content;
 use crate::delivery::Delivery;
-use crate::device::{Certificate, CookieForm, Device, Failure, FaultForm, FaultQuirk, Kind, Moving, Nulls};
+use crate::device::{Certificate, CookieForm, Device, Failure, FaultForm, FaultQuirk, Kind, Moving, Nulls, Refusal};
 
 pub struct Quirk {
     pub name: &'static str,
@@ -229,16 +229,16 @@ pub const QUIRKS: &[Quirk] = &[
         if d.cms.spaces > 1_000_000 { return Err("at most 1000000".into()); }
         Ok(())
     }),
-    cms("moving", "=K", "after every K pages the first coSpace goes and a new last one comes", |d, v| {
+    cms("moving", "=K[*N]", "after every K pages the first (N) coSpaces go and new last ones come", |d, v| {
         d.cms.moving = Some(moving(v, false, false)?); Ok(())
     }),
-    cms("moving-once", "=K", "the same, until the last page has been read once", |d, v| {
+    cms("moving-once", "=K[*N]", "the same, until the last page has been read once", |d, v| {
         d.cms.moving = Some(moving(v, true, false)?); Ok(())
     }),
-    cms("shrinking", "=K", "after every K pages the first coSpace goes", |d, v| {
+    cms("shrinking", "=K[*N]", "after every K pages the first (N) coSpaces go", |d, v| {
         d.cms.moving = Some(moving(v, false, true)?); Ok(())
     }),
-    cms("shrinking-once", "=K", "the same, until the last page has been read once", |d, v| {
+    cms("shrinking-once", "=K[*N]", "the same, until the last page has been read once", |d, v| {
         d.cms.moving = Some(moving(v, true, true)?); Ok(())
     }),
     cms("busy", "=N", "the first N requests are answered with 503 and databaseNotReady", |d, v| { d.cms.busy = number(v)?; Ok(()) }),
@@ -250,14 +250,44 @@ pub const QUIRKS: &[Quirk] = &[
         if !(1..=100).contains(&d.cms.hosts) { return Err("1 to 100".into()); }
         Ok(())
     }),
+    cms("total", "=N", "the total that lists of coSpaces tell, however many there are", |d, v| {
+        d.cms.total = Some(number(v)?); Ok(())
+    }),
+    cms("stuck", "", "every page of coSpaces is the first", |d, _| { d.cms.stuck = true; Ok(()) }),
+    cms("deleted", "=K", "every K-th coSpace is gone when it is asked for alone", |d, v| {
+        let every: usize = number(v)?;
+        if every == 0 { return Err("at least 1".into()); }
+        d.cms.deleted = Some(every); Ok(())
+    }),
+    cms("odd-ids", "", "ids that are no UUIDs, and some that differ only by case", |d, _| { d.cms.odd_ids = true; Ok(()) }),
+    cms("nameless", "", "system/status has no hostId", |d, _| { d.cms.nameless = true; Ok(()) }),
+    cms("refuse", "=STATUS/CODE@PATH", "requests for this path below /api/v1/ are refused with this code; may be repeated", |d, v| {
+        let form = || "STATUS/CODE@PATH is wanted".to_owned();
+        let (answer, path) = v.split_once('@').ok_or_else(form)?;
+        let (status, code) = answer.split_once('/').ok_or_else(form)?;
+        d.cms.refusals.push(Refusal { status: number(status)?, code: code.into(), path: path.to_ascii_lowercase() });
+        Ok(())
+    }),
+    cms("stray", "=TIME", "one more entry of this time in each page of the usage history", |d, v| {
+        let time = DateTime::parse_from_rfc3339(v).map_err(|e| e.to_string())?;
+        d.cms.stray = Some(time.with_timezone(&Utc)); Ok(())
+    }),
 ];
 
 fn moving(text: &str, once: bool, shrinking: bool) -> Result<Moving, String> {
-    let every = number(text)?;
-    if every == 0 {
+    let (every, spaces) = match text.split_once('*') {
+        Some((every, spaces)) => (number(every)?, number(spaces)?),
+        None => (number(text)?, 1),
+    };
+    if every == 0 || spaces == 0 {
         return Err("at least 1".into());
     }
-    Ok(Moving { every, once, shrinking })
+    Ok(Moving {
+        every,
+        spaces,
+        once,
+        shrinking,
+    })
 }
 
 /// `VALUE@OPERATION`, or `VALUE` for all.

@@ -42,7 +42,8 @@ pub fn axl_fault(octets: &[u8]) {
         let again = axl::read_num_devices(octets);
         assert!(matches!(again, Err(axl::ReplyError::Fault(again)) if again == fault));
     }
-    assert!(axl::supported_versions(octets).is_sorted_by(|newer, older| newer > older));
+    let versions = axl::supported_versions(octets).unwrap_or_default();
+    assert!(versions.is_sorted_by(|newer, older| newer > older));
 }
 
 /// The octets as the answer of every resource.
@@ -62,7 +63,7 @@ pub fn cms_answer(octets: &[u8]) {
         cms::read_co_space(octets).map(drop),
         cms::read_status(octets).map(drop),
         cms::read_multiparty_licensing(octets).map(drop),
-        cms::read_known_hosts(octets).map(drop),
+        cms::read_known_hosts(octets, &mut |_| Ok(())).map(drop),
     ];
     for error in texts.into_iter().filter_map(Result::err) {
         assert!(error.to_string().len() < 8 << 10);

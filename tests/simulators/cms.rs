@@ -214,3 +214,51 @@ fn many_pages_are_served_over_one_connection() {
     );
     super::support::say(&format!("2,500 pages of 20 in {} ms", took.as_millis()));
 }
+
+#[test]
+fn a_list_may_lie_about_its_total_and_repeat_its_first_page() {
+    let simulators = Simulators::start(&["cms:total=7,spaces=30", "cms:stuck,spaces=30"]);
+    let (ids, total) = page(&simulators, 0, 100);
+    assert_eq!((ids.len(), total), (20, 7));
+    assert_eq!(page(&simulators, 20, 100).0.len(), 10);
+    let at = |offset: usize| {
+        let path = format!("/api/v1/coSpaces?offset={offset}");
+        texts(&Get::of(&simulators, "CMS2", &path).ok(), "coSpace/@id")
+    };
+    assert!(at(0) == at(20) && at(0).len() == 20);
+}
+
+#[test]
+fn a_space_may_be_gone_when_it_is_asked_for_alone() {
+    let simulators = Simulators::start(&["cms:deleted=2"]);
+    let ids = page(&simulators, 0, 100).0;
+    let answer = |n: usize| Get::of(&simulators, "CMS1", &format!("/api/v1/coSpaces/{}", ids[n])).run();
+    assert_eq!((answer(0).status, answer(1).status), (404, 200));
+}
+
+#[test]
+fn odd_ids_are_found_when_they_are_escaped() {
+    let simulators = Simulators::start(&["cms:odd-ids,spaces=10"]);
+    let ids = page(&simulators, 0, 100).0;
+    assert_eq!((ids.len(), distinct(&ids)), (10, 10));
+    for (escaped, id) in [("case", "case"), ("CASE", "CASE"), ("a%20b%2Bc%252%30%32", "a b+c%202")] {
+        let space = get(&simulators, &format!("coSpaces/{escaped}"));
+        assert_eq!(space.xpath("string(/coSpace/@id)"), id);
+    }
+}
+
+#[test]
+fn a_path_may_be_refused_and_a_server_may_be_nameless() {
+    let simulators = Simulators::start(&["cms:refuse=400/someCode@System/Multi,nameless"]);
+    let refused = Get::of(&simulators, "CMS1", "/api/v1/system/multipartyLicensing").run();
+    assert_eq!(refused.status, 400);
+    assert_eq!(refused.xpath("count(/failureDetails/someCode)"), "1");
+    assert_eq!(get(&simulators, "system/status").xpath("count(/status/hostId)"), "0");
+}
+
+#[test]
+fn a_history_may_have_an_entry_of_any_time() {
+    let simulators = Simulators::start(&["cms:stray=9999-12-31T23:59:59Z"]);
+    let history = get(&simulators, "system/MPLicenseUsage?limit=5");
+    assert_eq!(history.xpath("count(//entry[@time='9999-12-31T23:59:59Z'])"), "1");
+}

@@ -58,14 +58,24 @@ impl Appliance for Cms {
         let Some(path) = path.strip_prefix("/api/v1/") else {
             return self.refusal(404);
         };
-        match path.trim_end_matches('/') {
+        let path = path.trim_end_matches('/');
+        if let Some(refusal) = self
+            .quirks
+            .refusals
+            .iter()
+            .find(|refusal| path.starts_with(&refusal.path))
+        {
+            return failure(refusal.status, &format!("<{}/>", refusal.code));
+        }
+        match path {
             "cospaces" => self.spaces(request),
             "system/status" => answer(system::status(self, now)),
             "system/multipartylicensing" => answer(system::multiparty_licensing(now)),
             "system/mplicenseusage" => usage::answer(&self.quirks, self.seed, request, now),
             "system/mplicenseusage/knownhosts" => answer(usage::known_hosts(&self.quirks, self.seed)),
             other => match other.strip_prefix("cospaces/") {
-                Some(id) => self.space(id),
+                // The path as it was sent: ids may differ by case.
+                Some(id) => self.space(&request.path()[request.path().len() - id.len()..]),
                 None => failure(404, "<unrecognizedObject/>"),
             },
         }

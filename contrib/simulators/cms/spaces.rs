@@ -20,6 +20,10 @@ pub struct Spaces {
     moving: Option<Moving>,
     pages: u64,
     settled: bool,
+    total: Option<usize>,
+    stuck: bool,
+    deleted: Option<usize>,
+    odd_ids: bool,
 }
 
 impl Spaces {
@@ -35,6 +39,10 @@ impl Spaces {
             moving: device.cms.moving,
             pages: 0,
             settled: false,
+            total: device.cms.total,
+            stuck: device.cms.stuck,
+            deleted: device.cms.deleted,
+            odd_ids: device.cms.odd_ids,
         };
         (0..count).for_each(|_| spaces.add());
         spaces
@@ -42,15 +50,16 @@ impl Spaces {
 
     /// The items from `offset` on, at most `limit`; then moves what is to move.
     pub fn page(&mut self, offset: usize, limit: usize) -> Vec<u8> {
-        let begin = offset.min(self.count);
+        let begin = if self.stuck { 0 } else { offset.min(self.count) };
+        let total = self.total.unwrap_or(self.count);
         let end = begin.saturating_add(limit).min(self.count);
         let items = &self.rendered[self.begins[self.first + begin]..self.begins[self.first + end]];
         let mut page = Vec::with_capacity(items.len() + 80);
         page.extend_from_slice(DECLARATION.as_bytes());
         if items.is_empty() {
-            let _ = writeln!(page, "<coSpaces total=\"{}\"/>", self.count);
+            let _ = writeln!(page, "<coSpaces total=\"{total}\"/>");
         } else {
-            let _ = writeln!(page, "<coSpaces total=\"{}\">", self.count);
+            let _ = writeln!(page, "<coSpaces total=\"{total}\">");
             page.extend_from_slice(items);
             page.extend_from_slice(b"</coSpaces>\n");
         }
@@ -65,11 +74,13 @@ impl Spaces {
         if self.settled || !self.pages.is_multiple_of(moving.every) || self.count == 0 {
             return;
         }
-        self.first += 1;
-        if moving.shrinking {
-            self.count -= 1;
-        } else {
-            self.add();
+        for _ in 0..moving.spaces.min(self.count) {
+            self.first += 1;
+            if moving.shrinking {
+                self.count -= 1;
+            } else {
+                self.add();
+            }
         }
     }
 
@@ -78,7 +89,7 @@ impl Spaces {
         let _ = write!(
             self.rendered,
             "  <coSpace id=\"{}\">\n{}",
-            id(self.seed, number),
+            self.id(number),
             outline(number)
         );
         self.rendered.extend_from_slice(b"  </coSpace>\n");
@@ -86,26 +97,81 @@ impl Spaces {
     }
 
     pub fn detail(&self, asked: &str) -> Option<String> {
-        let number: usize = asked.rsplit('-').next()?.parse().ok()?;
-        let there = (self.first..self.first + self.count).contains(&number);
-        if !there || asked != id(self.seed, number) {
+        let asked = &decoded(asked);
+        let mut there = self.first..self.first + self.count;
+        let number = match self.odd_ids {
+            true => there.find(|number| self.id(*number) == *asked)?,
+            false => {
+                let number: usize = asked.rsplit('-').next()?.parse().ok()?;
+                (there.contains(&number) && self.id(number) == *asked).then_some(number)?
+            }
+        };
+        if self.deleted.is_some_and(|every| number.is_multiple_of(every)) {
             return None;
         }
         let Spaces { seed, canary, .. } = self;
         Some(format!(
-            "{DECLARATION}<coSpace id=\"{asked}\">\n{}    <passcode>{canary}</passcode>\n\
+            "{DECLARATION}<coSpace id=\"{}\">\n{}    <passcode>{canary}</passcode>\n\
              \u{20}   <nonMemberAccess>{}</nonMemberAccess>\n    <ownerId>33333333-0000-4000-8000-{number:012}</ownerId>\n\
              \u{20}   <ownerJid>owner{number}@example.com</ownerJid>\n    <cdrTag>cost-centre-{}</cdrTag>\n\
              \u{20}   <callProfile>{seed:08x}-0000-4000-9000-000000000001</callProfile>\n\
              \u{20}   <callLegProfile>{seed:08x}-0000-4000-9000-000000000002</callLegProfile>\n\
              \u{20}   <defaultLayout>allEqual</defaultLayout>\n    <numAccessMethods>{}</numAccessMethods>\n\
              \u{20}   <secret>{canary}</secret>\n    <meetingScheduler>Scheduler &amp; Sons</meetingScheduler>\n</coSpace>\n",
+            self.id(number),
             outline(number),
             number.is_multiple_of(2),
             number % 10,
             number % 3,
         ))
     }
+}
+
+impl Spaces {
+    /// As it stands in XML; none of the odd ones needs a reference there.
+    fn id(&self, number: usize) -> String {
+        match self.odd_ids {
+            true => odd_id(number),
+            false => id(self.seed, number),
+        }
+    }
+}
+
+/// Ids that become other paths or parameters when they are not escaped, and pairs that differ only by case.
+fn odd_id(number: usize) -> String {
+    match number % 10 {
+        0 => "..".into(),
+        1 => format!("../system/status?a=b#{number}"),
+        2 => format!("a b+c%20{number}"),
+        3 => "case".into(),
+        4 => "CASE".into(),
+        5 => "11111111-0000-4000-8000-00000000000A".into(),
+        6 => "11111111-0000-4000-8000-00000000000a".into(),
+        7 => format!("Zoë/{number}:,;"),
+        8 => "x".repeat(255),
+        _ => "-".into(),
+    }
+}
+
+/// A path without its escapes.
+fn decoded(path: &str) -> String {
+    let mut octets = Vec::new();
+    let mut rest = path.as_bytes();
+    while let [first, after @ ..] = rest {
+        let digits = after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match (first, escaped) {
+            (b'%', Some(octet)) => {
+                octets.push(octet);
+                rest = &after[2..];
+            }
+            _ => {
+                octets.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&octets).into_owned()
 }
 
 pub fn id(seed: u32, number: usize) -> String {

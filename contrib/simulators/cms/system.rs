@@ -25,7 +25,8 @@ pub fn status(cms: &Cms, now: DateTime<Utc>) -> Vec<u8> {
         ("videoBitRateOutgoing", "8123004"),
         ("videoBitRateIncoming", "7340120"),
     ];
-    push(&mut body, &fields);
+    let unnamed = usize::from(cms.quirks.nameless);
+    push(&mut body, &fields[unnamed..]);
     body.push_str("</status>\n");
     body.into()
 }

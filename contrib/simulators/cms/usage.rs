@@ -48,9 +48,17 @@ pub fn answer(quirks: &CmsQuirks, seed: u32, request: &Request, now: DateTime<Ut
     let oldest = now.checked_sub_signed(quirks.retention).unwrap_or(now);
     let first = first_from(start.map_or(oldest, |start| start.max(oldest)));
     let last = last_until(end.map_or(now, |end| end.min(now)));
-    let total = usize::try_from(last - first + 1).unwrap_or(0) * hosts.len();
+    let there = usize::try_from(last - first + 1).unwrap_or(0) * hosts.len();
+    let total = there + usize::from(quirks.stray.is_some());
     let mut body = format!("{DECLARATION}<MPLicenseUsage total=\"{total}\">\n");
-    for item in offset.min(total)..offset.saturating_add(limit).min(total) {
+    if let Some(time) = quirks.stray {
+        let _ = writeln!(
+            body,
+            "  <entry time=\"{}\"/>",
+            time.to_rfc3339_opts(SecondsFormat::Secs, true)
+        );
+    }
+    for item in offset.min(there)..offset.saturating_add(limit).min(there) {
         let number = last - (item / hosts.len()) as i64;
         entry(&mut body, quirks, number, hosts[item % hosts.len()]);
     }

@@ -1,157 +1,140 @@
 //! The history of licence use that a CMS keeps (MPLicenseUsage), each entry once over all documents.
 //!
-//! What the last document had is remembered: the time of the newest entry, and of all entries in the [`OVERLAP`] before
-//! it. The next capture asks from there on, so an outage of billdrop loses nothing that the CMS still has, and an entry
-//! which appears late, or was missed because the list moved, is delivered then.
+//! The next capture asks from the last entry that was delivered on, and from some time before it, so an outage of
+//! billdrop loses nothing that the CMS still has, and an entry which appears late, or was missed because the list moved,
+//! is delivered then. What was delivered is remembered with the document ([`Delivered`]), or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{
+    delivered::{Delivered, Millis, PAUSE},
     paging,
     rest::{Rest, Trouble},
 };
 use crate::{
-    capture::{
-        SourceError,
-        outlet::{Outlet, Story},
-    },
+    capture::outlet::{Outlet, Story},
     protocol::cms::{self, LicenseUsage},
     record::{ConferenceLicenseHistory, DeviceHead},
 };
 
-/// How far back entries that were delivered are asked for again.
-const OVERLAP: TimeDelta = TimeDelta::days(1);
-
-/// Entries remembered for one host. One every five minutes makes 288 a day.
-const REMEMBERED: usize = 4096;
-
-/// A CMS writes an entry every five minutes; a longer pause than this is remarked.
-const PAUSE: TimeDelta = TimeDelta::minutes(16);
-
-/// What is remembered, by hostId; the empty one stands for a CMS that did not say.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivered {
-    hosts: BTreeMap<String, Host>,
-}
-
-/// Times of entries, in milliseconds since 1970.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Host {
-    times: BTreeSet<i64>,
-}
-
-impl Host {
-    fn newest(&self) -> Option<DateTime<Utc>> {
-        self.times
-            .last()
-            .and_then(|time| DateTime::from_timestamp_millis(*time))
-    }
-
-    /// Forgets what will not be asked for again.
-    fn forget(&mut self) {
-        let Some(newest) = self.times.last().copied() else {
-            return;
-        };
-        let oldest = newest.saturating_sub(OVERLAP.num_milliseconds());
-        self.times = self.times.split_off(&oldest);
-        while self.times.len() > REMEMBERED {
-            self.times.pop_first();
-        }
-    }
-}
-
-/// The time that is asked for, and whose usage.
+/// The time that is asked for, and whose usage. Whole seconds, as the CMS is asked for no less.
 pub struct Span<'a> {
     pub host: Option<&'a str>,
+    /// Whether other hosts are asked for, too.
+    pub is_one_of_many: bool,
     /// The device's clock.
-    pub now: DateTime<Utc>,
-    /// How far back the first document goes.
-    pub first: TimeDelta,
+    pub now: Millis,
+    /// From when on what was never asked for is asked for.
+    pub first: Millis,
     pub page_size: u32,
 }
 
-impl Delivered {
-    /// What was remembered with the last document. What cannot be read is forgotten: then the history begins anew.
-    pub fn remembered(baseline: Option<&[u8]>) -> Self {
-        baseline
-            .and_then(|octets| serde_json::from_slice(octets).ok())
-            .unwrap_or_default()
-    }
+/// Entries that are not delivered, for remarks.
+#[derive(Default)]
+struct PassedOver {
+    /// Outside of the time that was asked for.
+    unasked: u64,
+    /// In a time whose entries were delivered.
+    unsure: u64,
+}
 
-    pub fn to_baseline(&self) -> Option<Vec<u8>> {
-        serde_json::to_vec(self).ok()
-    }
-
-    /// Makes a record of every entry that was not delivered before, and remembers it.
-    pub fn read(
-        &mut self,
-        rest: &Rest<'_>,
-        span: &Span<'_>,
-        head: &DeviceHead,
-        outlet: &mut Outlet<'_>,
-        story: &mut Story,
-    ) -> Result<(), SourceError> {
-        let host = self.hosts.entry(span.host.unwrap_or_default().to_owned()).or_default();
-        let before = host.newest();
-        if let Some(newest) = before.filter(|newest| *newest > span.now) {
-            story.remark(format!(
-                "the CMS's clock was set back (its newest entry was of {}): entries with times that were delivered \
-                 before are not delivered again",
-                shown(newest)
-            ));
-        }
-        let from = match before {
-            Some(newest) => newest.min(span.now) - OVERLAP,
-            None => span.now - span.first,
-        };
-        let mut earliest_new: Option<DateTime<Utc>> = None;
-        let mut head = head.clone();
-        let listed = paging::read(rest, "entries of MPLicenseUsage", |offset, seen| {
-            rest.get(&path(span, from, offset), |body, date| {
-                head.device_time = date.or(head.device_time);
-                cms::read_license_usage(body, &mut |entry: LicenseUsage| {
-                    let time = entry.time.timestamp_millis();
-                    seen.insert(&time.to_string());
-                    if !host.times.insert(time) {
-                        return Ok(());
-                    }
-                    earliest_new = Some(earliest_new.map_or(entry.time, |earliest| earliest.min(entry.time)));
-                    outlet.push(&record(span.host, &entry).to_record(&head))
-                })
+/// Makes a record of every entry that was not delivered before, and remembers it.
+pub fn read(
+    delivered: &mut Delivered,
+    rest: &Rest<'_>,
+    span: &Span<'_>,
+    head: &DeviceHead,
+    outlet: &mut Outlet<'_>,
+    story: &mut Story,
+) -> Result<(), Trouble> {
+    let host = delivered.host(span.host.unwrap_or_default());
+    let before = host.latest(span.now);
+    let from = whole_seconds(host.from(span.now, span.first)).min(span.now);
+    let mut earliest_new: Option<Millis> = None;
+    let mut passed_over = PassedOver::default();
+    let mut head = head.clone();
+    let listed = paging::read(rest, "entries of MPLicenseUsage", |offset, seen| {
+        rest.get(&path(span, from, offset), |body, date| {
+            head.device_time = date.or(head.device_time);
+            seen.begin_page();
+            cms::read_license_usage(body, &mut |entry: LicenseUsage| {
+                let time = entry.time.timestamp_millis();
+                if !seen.insert(&time.to_string()) || host.was_delivered(time) {
+                    return Ok(());
+                }
+                if !(from..=span.now).contains(&time) {
+                    passed_over.unasked += 1;
+                    return Ok(());
+                }
+                if host.is_within_a_run(time) {
+                    passed_over.unsure += 1;
+                    return Ok(());
+                }
+                host.deliver(time);
+                if before.is_some_and(|before| time > before) {
+                    earliest_new = Some(earliest_new.map_or(time, |earliest| earliest.min(time)));
+                }
+                outlet.push(&record(span.host, &entry).to_record(&head))
             })
-        });
-        host.forget();
-        if let Some(refused) = outlet.refused() {
-            return Err(refused);
-        }
-        match listed {
-            Ok(None) => {}
-            Ok(Some(why)) => story.missing(why),
-            Err(Trouble::NotThere(said)) => {
-                story.remark(format!(
-                    "this CMS has no history of licence use ({said}); release 2.6 has it"
-                ));
-            }
-            Err(Trouble::Source(error)) => return Err(error),
-        }
-        if let (Some(before), Some(earliest)) = (before, earliest_new)
-            && earliest - before > PAUSE
-        {
+        })
+    });
+    if let Some(refused) = outlet.refused() {
+        return Err(refused.into());
+    }
+    let whose = match span.host {
+        Some(id) if span.is_one_of_many => format!(" of host {id}"),
+        _ => String::new(),
+    };
+    let missing = match listed {
+        Ok(missing) => missing,
+        Err(Trouble::Refused(said)) => Some(format!("the history of licence use is refused ({said})")),
+        Err(trouble) => return Err(trouble),
+    };
+    host.asked(from, span.now, missing.is_none());
+    let is_complete = missing.is_none();
+    if let Some(why) = missing {
+        story.missing(format!("{why}{whose}"));
+    }
+    passed_over.remark(&whose, story);
+    if let Some(before) = before
+        && is_complete
+        && earliest_new.unwrap_or(span.now).saturating_sub(before) > PAUSE
+    {
+        let until = earliest_new.map_or("now".to_owned(), shown);
+        story.remark(format!(
+            "the CMS has no licence history between {} and {until}{whose}",
+            shown(before)
+        ));
+    }
+    Ok(())
+}
+
+impl PassedOver {
+    fn remark(&self, whose: &str, story: &mut Story) {
+        if self.unasked > 0 {
             story.remark(format!(
-                "the CMS has no licence history between {} and {}",
-                shown(before),
-                shown(earliest)
+                "entries of MPLicenseUsage with times that were not asked for are passed over: {}{whose}",
+                self.unasked
             ));
         }
-        Ok(())
+        if self.unsure > 0 {
+            story.remark(format!(
+                "entries of MPLicenseUsage in a time whose entries were delivered before are not delivered again: \
+                 {}{whose}",
+                self.unsure
+            ));
+        }
     }
 }
 
+/// Down to a time that can be asked for.
+pub fn whole_seconds(time: Millis) -> Millis {
+    let time = time.max(0);
+    time - time % 1000
+}
+
 /// Both ends are part of what is asked for.
-fn path(span: &Span<'_>, from: DateTime<Utc>, offset: u64) -> String {
+fn path(span: &Span<'_>, from: Millis, offset: u64) -> String {
     let host = span
         .host
         .map_or(String::new(), |host| format!("&hostId={}", super::escaped(host)));
@@ -159,11 +142,12 @@ fn path(span: &Span<'_>, from: DateTime<Utc>, offset: u64) -> String {
         "/system/MPLicenseUsage?startTime={}&endTime={}{host}&offset={offset}&limit={}",
         shown(from),
         shown(span.now),
-        span.page_size
+        paging::size(span.page_size)
     )
 }
 
-fn shown(time: DateTime<Utc>) -> String {
+pub fn shown(time: Millis) -> String {
+    let time: DateTime<Utc> = DateTime::from_timestamp_millis(time).unwrap_or_default();
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 

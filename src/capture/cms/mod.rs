@@ -1,16 +1,15 @@
 //! A Cisco Meeting Server: its spaces, its licences now and since the last document, its state, by its REST interface.
 //!
-//! A question that the CMS does not know (an older release) costs only its own records; a CMS that cannot be talked to
-//! has failed. Secrets and passcodes of spaces are never read: `protocol::cms` has no place for them.
+//! A question that the CMS does not know (an older release) costs only its own records, one that it refuses, too, and
+//! the source is incomplete then; a CMS that cannot be talked to has failed. Secrets and passcodes of spaces are never read: `protocol::cms` has no place for them.
 
+mod delivered;
 mod history;
 mod paging;
 mod rest;
 mod spaces;
 
 use std::time::Duration;
-
-use chrono::TimeDelta;
 
 use super::{
     Asked, Captured, RecordSink, Source, SourceError,
@@ -22,7 +21,8 @@ use crate::{
     protocol::cms::{self, SystemStatus},
     record::{ConferenceLicenseUsage, ConferenceSystem, DeviceHead},
 };
-use history::{Delivered, Span};
+use delivered::{Delivered, MOST_HOSTS, Millis};
+use history::Span;
 use rest::{Rest, Trouble};
 
 /// The source `cms`.
@@ -55,13 +55,21 @@ impl Source for Cms {
 
     fn capture(&self, asked: &Asked<'_>, records: &mut dyn RecordSink) -> Result<Captured, SourceError> {
         let web = Conversation::open(&self.device)?;
+        let mut story = Story::default();
+        let delivered = Delivered::remembered(asked.baseline).unwrap_or_else(|| {
+            story.remark(
+                "what was remembered of the history of licence use cannot be read: it begins anew, and entries may come \
+                 a second time",
+            );
+            Delivered::default()
+        });
         let mut questions = Questions {
             rest: Rest::new(&web, &self.device.user, self.patience.clone()),
             settings: &self.settings,
             head: head(&self.device, asked.now),
             outlet: Outlet::new(records),
-            story: Story::default(),
-            delivered: Delivered::remembered(asked.baseline),
+            story,
+            delivered,
         };
         questions.ask_all()?;
         let Questions { story, delivered, .. } = questions;
@@ -114,6 +122,11 @@ impl Questions<'_> {
                     "there is no CMS at /api/v1 ({said}); is this the port of the Web Admin?"
                 )));
             }
+            Err(Trouble::Refused(said)) => {
+                return Err(self
+                    .rest
+                    .unavailable(format_args!("/api/v1/system/status is refused ({said})")));
+            }
         };
         self.head.device_time = date.or(status.cdr_time);
         let record = ConferenceSystem {
@@ -143,6 +156,10 @@ impl Questions<'_> {
                     .remark(format!("this CMS does not tell its licence use ({said})"));
                 return Ok(());
             }
+            Err(Trouble::Refused(said)) => {
+                self.story.missing(format!("its licence use is refused ({said})"));
+                return Ok(());
+            }
         };
         let record = ConferenceLicenseUsage {
             timestamp: now.timestamp,
@@ -164,30 +181,102 @@ impl Questions<'_> {
     }
 
     fn history(&mut self, status: &SystemStatus) -> Result<(), SourceError> {
-        let own = status.host_id.clone();
-        let hosts = match self.settings.license_history {
-            LicenseHistory::Off => return Ok(()),
-            LicenseHistory::Own => vec![own],
-            LicenseHistory::All => match self.rest.get("/system/MPLicenseUsage/knownHosts", |body, _| {
-                cms::read_known_hosts(body)
-            }) {
-                Ok(hosts) if !hosts.is_empty() => hosts.into_iter().map(Some).collect(),
-                Ok(_) | Err(Trouble::NotThere(_)) => vec![own],
-                Err(Trouble::Source(error)) => return Err(error),
-            },
+        let Some(hosts) = self.hosts(status)? else {
+            return Ok(());
         };
-        let now = self.head.device_time.unwrap_or(self.head.created);
+        let now = status
+            .cdr_time
+            .or(self.head.device_time)
+            .unwrap_or(self.head.created)
+            .timestamp_millis();
+        let now = history::whole_seconds(now);
+        let first = now.saturating_sub(span(self.settings.first_history));
+        if let Some(before) = self.delivered.asked().filter(|before| *before > now) {
+            self.story.remark(format!(
+                "the CMS's clock was set back: it was {} when it was asked before, and is {}",
+                history::shown(before),
+                history::shown(now)
+            ));
+        }
         for host in &hosts {
             let span = Span {
                 host: host.as_deref(),
-                now: status.cdr_time.unwrap_or(now),
-                first: TimeDelta::from_std(self.settings.first_history.0).unwrap_or(TimeDelta::MAX),
+                is_one_of_many: hosts.len() > 1,
+                now,
+                // A host that is new since the last document has its entries since then.
+                first: self.delivered.asked().filter(|asked| *asked <= now).unwrap_or(first),
                 page_size: self.settings.page_size,
             };
-            self.delivered
-                .read(&self.rest, &span, &self.head, &mut self.outlet, &mut self.story)?;
+            match history::read(
+                &mut self.delivered,
+                &self.rest,
+                &span,
+                &self.head,
+                &mut self.outlet,
+                &mut self.story,
+            ) {
+                Ok(()) => {}
+                // That of a host which is refused is told of there.
+                Err(Trouble::NotThere(said) | Trouble::Refused(said)) => {
+                    self.story.remark(format!(
+                        "this CMS has no history of licence use ({said}); releases from 2.6 on have it"
+                    ));
+                    return Ok(());
+                }
+                Err(Trouble::Source(error)) => return Err(error),
+            }
         }
+        self.delivered.asked_at(now);
         Ok(())
+    }
+
+    /// Whose history is asked for: hostIds, or [`None`] for whatever a CMS has that does not say its own.
+    fn hosts(&mut self, status: &SystemStatus) -> Result<Option<Vec<Option<String>>>, SourceError> {
+        let own = vec![status.host_id.clone()];
+        match self.settings.license_history {
+            LicenseHistory::Off => Ok(None),
+            LicenseHistory::Own if status.host_id.is_none() && status.cluster_enabled == Some(true) => {
+                self.story.missing(
+                    "it is one of a cluster and does not tell its hostId, so that its history of licence use cannot be \
+                     told from that of the others",
+                );
+                Ok(None)
+            }
+            LicenseHistory::Own => Ok(Some(own)),
+            LicenseHistory::All => Ok(Some(self.known_hosts()?.unwrap_or(own))),
+        }
+    }
+
+    /// [`None`]: it does not tell of any.
+    fn known_hosts(&mut self) -> Result<Option<Vec<Option<String>>>, SourceError> {
+        let mut hosts = Vec::new();
+        let limit = paging::size(self.settings.page_size);
+        let listed = paging::read(&self.rest, "hosts of the history of licence use", |offset, seen| {
+            let path = format!("/system/MPLicenseUsage/knownHosts?offset={offset}&limit={limit}");
+            self.rest.get(&path, |body, _| {
+                seen.begin_page();
+                cms::read_known_hosts(body, &mut |id| {
+                    if seen.insert(&id) && hosts.len() <= MOST_HOSTS {
+                        hosts.push(Some(id));
+                    }
+                    Ok(())
+                })
+            })
+        });
+        match listed {
+            Ok(None) => {}
+            Ok(Some(why)) => self.story.missing(why),
+            Err(Trouble::NotThere(_)) => return Ok(None),
+            Err(Trouble::Refused(said)) => self.story.missing(format!("the list of hosts is refused ({said})")),
+            Err(Trouble::Source(error)) => return Err(error),
+        }
+        if hosts.len() > MOST_HOSTS {
+            hosts.truncate(MOST_HOSTS);
+            self.story.missing(format!(
+                "the history of licence use is asked for of the first {MOST_HOSTS} hosts only"
+            ));
+        }
+        Ok((!hosts.is_empty()).then_some(hosts))
     }
 
     fn head_at(&self, date: super::web::Date) -> DeviceHead {
@@ -196,6 +285,10 @@ impl Questions<'_> {
             ..self.head.clone()
         }
     }
+}
+
+fn span(configured: config::Span) -> Millis {
+    i64::try_from(configured.0.as_millis()).unwrap_or(Millis::MAX)
 }
 
 /// A text of a device as part of a URL: nothing in it may become another parameter or another path.

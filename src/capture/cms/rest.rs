@@ -1,6 +1,6 @@
 //! Questions to the REST interface of a CMS, and what its statuses mean.
 
-use std::fmt;
+use std::{cell::Cell, fmt, io::Read};
 
 use crate::{
     capture::{
@@ -13,11 +13,16 @@ use crate::{
 /// Octets of one answer: a page of spaces needs some hundred octets for each.
 const LONGEST: u64 = 16 << 20;
 
+/// Octets of a refusal that are read: its reasons are short.
+const REFUSAL: u64 = 64 << 10;
+
 /// A CMS that is being asked.
 pub struct Rest<'a> {
     web: &'a Conversation,
     user: &'a str,
     patience: Patience,
+    /// Whether it has answered anything yet.
+    is_alive: Cell<bool>,
 }
 
 /// Why a question has no answer.
@@ -25,8 +30,17 @@ pub struct Rest<'a> {
 pub enum Trouble {
     /// There is no such thing, in the CMS's words. Others can still be asked for.
     NotThere(String),
+    /// This question is refused, in the CMS's words. Others can still be asked for.
+    Refused(String),
     /// Nothing more can be asked.
     Source(SourceError),
+}
+
+/// An answer that is none.
+struct Refusal {
+    status: u16,
+    /// Of its `failureDetails`.
+    codes: Vec<String>,
 }
 
 impl From<SourceError> for Trouble {
@@ -37,10 +51,16 @@ impl From<SourceError> for Trouble {
 
 impl<'a> Rest<'a> {
     pub fn new(web: &'a Conversation, user: &'a str, patience: Patience) -> Self {
-        Rest { web, user, patience }
+        Rest {
+            web,
+            user,
+            patience,
+            is_alive: Cell::new(false),
+        }
     }
 
-    /// Asks for `path` (below `/api/v1`, with its query) and hands the answer to `read` as it comes, once.
+    /// Asks for `path` (below `/api/v1`, with its query) and hands the answer to `read` as it comes. When the connection
+    /// breaks, asks once more: `read` must bear to see the same again.
     pub fn get<T>(
         &self,
         path: &str,
@@ -48,22 +68,53 @@ impl<'a> Rest<'a> {
     ) -> Result<T, Trouble> {
         let mut patience = self.patience.clone();
         let path = format!("/api/v1{path}");
+        // A CMS may close a connection that it has kept open just when we ask. One that never answered is not there.
+        let mut may_break = self.is_alive.get();
         loop {
-            let mut answer = self.web.ask(&Question {
-                path: &path,
-                limit: LONGEST,
-                ..Question::default()
-            })?;
-            let codes = match answer.status {
-                200 => match read(&mut answer.body, answer.date) {
-                    Ok(value) => return Ok(value),
-                    Err(AnswerError::Failure(codes)) => codes,
-                    Err(error) => return Err(self.unread(&path, error).into()),
-                },
-                _ => read_failure(&answer.body.read_all().map_err(|e| self.web.broken(&e))?),
+            let refusal = match self.ask(&path, &mut read) {
+                Ok(Ok(value)) => {
+                    self.is_alive.set(true);
+                    return Ok(value);
+                }
+                Ok(Err(refusal)) => refusal,
+                Err(SourceError::Unavailable(why)) if may_break && self.web.left().is_ok() => {
+                    tracing::debug!("{why}: once more");
+                    may_break = false;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
             };
-            self.bear(&path, answer.status, &codes, &mut patience)?;
+            self.bear(&path, &refusal, &mut patience)?;
         }
+    }
+
+    fn ask<T>(
+        &self,
+        path: &str,
+        read: &mut impl FnMut(&mut Body, Date) -> Result<T, AnswerError>,
+    ) -> Result<Result<T, Refusal>, SourceError> {
+        let mut answer = self.web.ask(&Question {
+            path,
+            limit: LONGEST,
+            ..Question::default()
+        })?;
+        let status = answer.status;
+        let codes = match status {
+            200 => match read(&mut answer.body, answer.date) {
+                Ok(value) => return Ok(Ok(value)),
+                Err(AnswerError::Failure(codes)) => codes,
+                Err(error) => return Err(self.unread(path, error)),
+            },
+            _ => {
+                let mut octets = Vec::new();
+                let body = &mut answer.body;
+                body.take(REFUSAL)
+                    .read_to_end(&mut octets)
+                    .map_err(|e| self.web.broken(&e))?;
+                read_failure(&octets)
+            }
+        };
+        Ok(Err(Refusal { status, codes }))
     }
 
     pub fn unavailable(&self, why: impl fmt::Display) -> SourceError {
@@ -86,7 +137,9 @@ impl<'a> Rest<'a> {
     }
 
     /// Waits where the CMS is only busy; tells every other refusal.
-    fn bear(&self, path: &str, status: u16, codes: &[String], patience: &mut Patience) -> Result<(), Trouble> {
+    fn bear(&self, path: &str, refusal: &Refusal, patience: &mut Patience) -> Result<(), Trouble> {
+        let Refusal { status, codes } = refusal;
+        let status = *status;
         let said = match codes.is_empty() {
             true => format!("HTTP {status}"),
             false => format!("HTTP {status}, {}", codes.join(", ")),
@@ -120,7 +173,10 @@ impl<'a> Rest<'a> {
                     "it sends us elsewhere ({said}), which is not followed; is this the port of the Web Admin?"
                 ))
                 .into(),
-            _ => self.web.unavailable(format_args!("{path} is refused: {said}")).into(),
+            _ => {
+                tracing::debug!("{path} is refused: {said}");
+                Trouble::Refused(said)
+            }
         })
     }
 }

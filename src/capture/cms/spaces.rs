@@ -1,14 +1,14 @@
 //! All coSpaces of a CMS, each once, with their details where those are wanted.
 
 use super::{
-    paging::{self, Ids},
+    paging,
     rest::{Rest, Trouble},
 };
 use crate::{
     capture::{
         SourceError,
         outlet::{Outlet, Story},
-        web::Date,
+        web::{Body, Date},
     },
     protocol::cms::{self, CoSpace},
     record::{ConferenceSpace, DeviceHead},
@@ -24,22 +24,20 @@ pub fn read(
     story: &mut Story,
 ) -> Result<(), SourceError> {
     let mut head = head.clone();
-    let mut taken = Ids::default();
+    let limit = paging::size(page_size);
     // Asked for when the list is complete: in between, the list would have more time to change.
     let mut waiting = Vec::new();
     let listed = paging::read(rest, "spaces", |offset, seen| {
-        rest.get(&format!("/coSpaces?offset={offset}&limit={page_size}"), |body, date| {
+        rest.get(&format!("/coSpaces?offset={offset}&limit={limit}"), |body, date| {
             head.device_time = date.or(head.device_time);
-            cms::read_co_spaces(body, &mut |space| {
-                seen.insert(&space.id);
-                match (taken.insert(&space.id), details) {
-                    (false, _) => Ok(()),
-                    (true, true) => {
-                        waiting.push(space);
-                        Ok(())
-                    }
-                    (true, false) => outlet.push(&record(&space).to_record(&head)),
+            seen.begin_page();
+            cms::read_co_spaces(body, &mut |space| match (seen.insert(&space.id), details) {
+                (false, _) => Ok(()),
+                (true, true) => {
+                    waiting.push(Listed::new(&space));
+                    Ok(())
                 }
+                (true, false) => outlet.push(&record(&space).to_record(&head)),
             })
         })
     });
@@ -50,26 +48,125 @@ pub fn read(
         Ok(None) => {}
         Ok(Some(why)) => story.missing(why),
         Err(Trouble::NotThere(said)) => story.missing(format!("there is no list of spaces ({said})")),
+        Err(Trouble::Refused(said)) => story.missing(format!("the list of spaces is refused ({said})")),
         Err(Trouble::Source(error)) => return Err(error),
     }
-    for space in waiting {
-        let (space, date) = detailed(rest, space)?;
+    let mut without = Without::default();
+    for listed in waiting {
+        let (space, date) = detailed(rest, listed.space(), &mut without)?;
         head.device_time = date.or(head.device_time);
         outlet.take(&record(&space).to_record(&head))?;
     }
+    without.tell(story);
     Ok(())
 }
 
-/// The space with its details; as it was listed, where it has been deleted since.
-fn detailed(rest: &Rest<'_>, listed: CoSpace) -> Result<(CoSpace, Date), SourceError> {
+/// Spaces that are told of as they were listed.
+#[derive(Default)]
+struct Without {
+    deleted: u64,
+    refused: u64,
+    /// Why the first of them is refused.
+    said: String,
+}
+
+impl Without {
+    fn tell(self, story: &mut Story) {
+        let Without { deleted, refused, said } = self;
+        if refused > 0 {
+            story.missing(format!("the details of spaces are refused, of {refused} ({said})"));
+        }
+        if deleted > 0 {
+            story.remark(format!(
+                "spaces that were deleted after they were listed have no details: {deleted}"
+            ));
+        }
+    }
+}
+
+/// The space with its details; as it was listed, where it has been deleted since or is refused.
+fn detailed(rest: &Rest<'_>, listed: CoSpace, without: &mut Without) -> Result<(CoSpace, Date), SourceError> {
     let path = format!("/coSpaces/{}", super::escaped(&listed.id));
-    match rest.get(&path, |body, date| Ok((cms::read_co_space(body)?, date))) {
+    let read = |body: &mut Body, date| Ok((cms::read_co_space(body)?, date));
+    // A path that ends in dots is another path, however it is written.
+    let asked = match listed.id.as_str() {
+        "." | ".." => Err(Trouble::Refused("its id cannot be asked for".to_owned())),
+        _ => rest.get(&path, read),
+    };
+    match asked {
         Ok((space, _)) if space.id != listed.id => {
             Err(rest.bad_data(format_args!("asked for space {}, it told of {}", listed.id, space.id)))
         }
         Ok(told) => Ok(told),
-        Err(Trouble::NotThere(_)) => Ok((listed, None)),
+        Err(Trouble::NotThere(_)) => {
+            without.deleted += 1;
+            Ok((listed, None))
+        }
+        Err(Trouble::Refused(said)) => {
+            without.refused += 1;
+            if without.said.is_empty() {
+                without.said = said;
+            }
+            Ok((listed, None))
+        }
         Err(Trouble::Source(error)) => Err(error),
+    }
+}
+
+/// What a list says of a space, in one piece: all of them wait in memory while the details are asked for.
+struct Listed {
+    texts: Box<str>,
+    /// Where each text ends; of one that is not there, [`Listed::ABSENT`].
+    ends: [u32; Listed::TEXTS],
+    auto_generated: Option<bool>,
+}
+
+impl Listed {
+    const TEXTS: usize = 6;
+    const ABSENT: u32 = u32::MAX;
+
+    fn new(space: &CoSpace) -> Self {
+        let texts: [Option<&str>; Listed::TEXTS] = [
+            Some(&space.id),
+            space.name.as_deref(),
+            space.uri.as_deref(),
+            space.call_id.as_deref(),
+            space.secondary_uri.as_deref(),
+            space.tenant.as_deref(),
+        ];
+        let mut all = String::with_capacity(texts.iter().flatten().map(|text| text.len()).sum());
+        let ends = texts.map(|text| match text {
+            Some(text) => {
+                all.push_str(text);
+                // An item of an answer has less than a few MiB.
+                u32::try_from(all.len()).unwrap_or(Self::ABSENT)
+            }
+            None => Self::ABSENT,
+        });
+        Listed {
+            texts: all.into(),
+            ends,
+            auto_generated: space.auto_generated,
+        }
+    }
+
+    fn space(&self) -> CoSpace {
+        let mut begin = 0;
+        let [id, name, uri, call_id, secondary_uri, tenant] = self.ends.map(|end| {
+            let text = self.texts.get(begin..end as usize)?.to_owned();
+            begin = end as usize;
+            Some(text)
+        });
+        CoSpace {
+            id: id.unwrap_or_default(),
+            name,
+            uri,
+            call_id,
+            secondary_uri,
+            tenant,
+            auto_generated: self.auto_generated,
+            ..CoSpace::default()
+        }
     }
 }
 
@@ -91,5 +188,38 @@ fn record(space: &CoSpace) -> ConferenceSpace<'_> {
         default_layout: space.default_layout.as_deref(),
         num_access_methods: space.num_access_methods,
         meeting_scheduler: space.meeting_scheduler.as_deref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_listed_comes_back() {
+        let text = |text: &str| Some(text.to_owned());
+        let whole = CoSpace {
+            id: "1".into(),
+            name: text("Zoë: a,\nb"),
+            auto_generated: Some(false),
+            uri: text("u"),
+            call_id: text(""),
+            secondary_uri: text("s"),
+            tenant: text("t"),
+            ..CoSpace::default()
+        };
+        let least = CoSpace {
+            id: "é".into(),
+            ..CoSpace::default()
+        };
+        let between = CoSpace {
+            id: "2".into(),
+            uri: text("u"),
+            tenant: text("t"),
+            ..CoSpace::default()
+        };
+        for space in [whole, least, between] {
+            assert_eq!(Listed::new(&space).space(), space);
+        }
     }
 }

@@ -62,24 +62,19 @@ fn entry<R: BufRead>(elements: &mut Elements<R>) -> Result<LicenseUsage, Failure
     Ok(usage)
 }
 
-/// Reads `/system/MPLicenseUsage/knownHosts`: the `hostId` of each Call Bridge that has entries.
+/// Reads a page of `/system/MPLicenseUsage/knownHosts` and gives the `hostId` of each Call Bridge that has entries.
 ///
 /// # Errors
-/// See [`AnswerError`]. Also when the answer has not as many hosts as it says, as this list is not asked for in pages.
-pub fn read_known_hosts(input: impl BufRead) -> Result<Vec<String>, AnswerError> {
-    answer::single(input, "knownHosts", |elements| {
-        let total: u64 = elements.required("total")?;
-        let mut hosts = Vec::new();
-        while elements.child()? {
-            if elements.name() == "host" {
-                hosts.push(answer::id(elements)?);
-            }
-            elements.skip()?;
-        }
-        if hosts.len() as u64 != total {
-            let there = hosts.len();
-            return Err(elements.error(format!("the answer says that there are {total} hosts, and has {there}")));
-        }
-        Ok(hosts)
-    })
+/// See [`AnswerError`]. What was given before is then not the whole page.
+pub fn read_known_hosts(
+    input: impl BufRead,
+    each: &mut dyn FnMut(String) -> io::Result<()>,
+) -> Result<Page, AnswerError> {
+    answer::collection(input, "knownHosts", "host", host, each)
+}
+
+fn host<R: BufRead>(elements: &mut Elements<R>) -> Result<String, Failure> {
+    let id = answer::id(elements)?;
+    elements.skip()?;
+    Ok(id)
 }
