@@ -1,5 +1,6 @@
 //! A CA of this run, and a certificate for each device.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{Datelike, Utc};
@@ -36,10 +37,16 @@ impl Authority {
         self.0.pem()
     }
 
-    pub fn identity(&self, device: &Device) -> Result<Identity, Box<dyn std::error::Error>> {
+    /// For a device that listens on `address`.
+    pub fn identity(&self, device: &Device, address: IpAddr) -> Result<Identity, Box<dyn std::error::Error>> {
         let names = match device.certificate {
             Certificate::WrongName => vec!["elsewhere.example.com".to_owned()],
-            _ => vec!["127.0.0.1".into(), "::1".into(), "localhost".into()],
+            _ => vec![
+                "127.0.0.1".into(),
+                "::1".into(),
+                "localhost".into(),
+                address.to_string(),
+            ],
         };
         let mut params = CertificateParams::new(names)?;
         name(&mut params, &device.name);

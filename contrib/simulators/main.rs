@@ -104,7 +104,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         let address = SocketAddr::new(arguments.listen, device.port);
         let listener = TcpListener::bind(address).map_err(|error| format!("{}: {address}: {error}", device.name))?;
         let port = listener.local_addr()?.port();
-        let identity = authority.identity(&device)?;
+        let identity = authority.identity(&device, arguments.listen)?;
         if !device.dead {
             let tls = (!device.plain).then_some(identity.tls);
             server::serve(listener, tls, machine(&device, schemas.clone(), journal.clone()))?;

@@ -4,6 +4,7 @@
 #![allow(dead_code)] // each test binary uses a part
 
 pub mod binary;
+pub mod captured;
 pub mod cucm;
 pub mod faults;
 pub mod namespace;

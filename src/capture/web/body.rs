@@ -10,6 +10,9 @@ use reqwest::blocking::Response;
 /// Octets read at once.
 const BUFFER: usize = 32 << 10;
 
+/// Octets of an answer that is read into memory.
+const SHORT: u64 = 1 << 20;
+
 /// The body of an answer. A body that is longer than its limit, or not at its end when the deadline has passed, fails to
 /// be read; one that breaks off does, too.
 pub struct Body(BufReader<Bounded>);
@@ -44,11 +47,14 @@ impl Body {
         Body(BufReader::with_capacity(BUFFER, bounded))
     }
 
-    /// All of it in memory: for short answers.
+    /// All of it in memory, up to [`SHORT`]: for faults and error pages. Many devices may send one at once.
     pub fn read_all(&mut self) -> io::Result<Vec<u8>> {
         let mut octets = Vec::new();
-        self.0.read_to_end(&mut octets)?;
-        Ok(octets)
+        self.0.by_ref().take(SHORT + 1).read_to_end(&mut octets)?;
+        match octets.len() as u64 > SHORT {
+            true => Err(too_long(SHORT)),
+            false => Ok(octets),
+        }
     }
 }
 
@@ -76,13 +82,14 @@ impl Read for Bounded {
         let read = self.response.read(into)?;
         match self.left.checked_sub(read as u64) {
             Some(left) => self.left = left,
-            None => {
-                let limit = self.limit;
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, TooLong { limit }));
-            }
+            None => return Err(too_long(self.limit)),
         }
         Ok(read)
     }
+}
+
+fn too_long(limit: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::FileTooLarge, TooLong { limit })
 }
 
 /// Whether the size limit was the reason.

@@ -5,12 +5,14 @@
 //! wrong is told in words that name the device, and never with its password in it.
 
 mod body;
+mod names;
 mod patience;
 mod refusal;
 mod scrub;
 
 use std::{
     cell::RefCell,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -31,6 +33,9 @@ pub use scrub::Scrubber;
 
 /// Longest time that a connection may take to come about. Addresses that nobody answers for would use up all time else.
 const CONNECT: Duration = Duration::from_secs(20);
+
+/// Shorter values of cookies are settings, and words of our own sentences.
+const SHORTEST_COOKIE: usize = 8;
 
 /// A device that is being talked to, until the deadline.
 pub struct Conversation {
@@ -73,10 +78,10 @@ pub struct Answer {
 }
 
 impl Conversation {
-    /// Nothing is sent yet. The time of the whole conversation begins to run.
+    /// Looks up the device's name; nothing is sent to the device yet. The time of the whole conversation begins to run.
     ///
     /// # Errors
-    /// What cannot be read on this side: the password's file, the CA file.
+    /// What cannot be read on this side: the password's file, the CA file. A name that nobody knows.
     pub fn open(device: &Device) -> Result<Self, SourceError> {
         if device.tls.insecure {
             tracing::warn!(
@@ -90,14 +95,20 @@ impl Conversation {
         let authorization = scrub::basic(&device.user, &password).map_err(SourceError::Unavailable)?;
         let tls::Client { config, refusal } = tls::client(&device.tls).map_err(SourceError::Unavailable)?;
         let host = refusal::host(&device.address);
-        let client = builder(device)
-            .and_then(|builder| builder.tls_backend_preconfigured(config).build())
-            .map_err(|e| SourceError::Unavailable(refusal::sentence(&e)))?;
+        let shown = format!("{host}:{}", device.port);
+        let deadline = Instant::now() + device.timeout.0;
+        let client = addresses(device)
+            .and_then(|addresses| {
+                builder(device, &addresses)
+                    .and_then(|builder| builder.tls_backend_preconfigured(config).build())
+                    .map_err(|e| refusal::sentence(&e))
+            })
+            .map_err(|why| SourceError::Unavailable(format!("{shown}: {why}")))?;
         Ok(Conversation {
             client,
             base: format!("https://{host}:{}", device.port),
-            shown: format!("{host}:{}", device.port),
-            deadline: Instant::now() + device.timeout.0,
+            shown,
+            deadline,
             timeout: device.timeout.0,
             refusal,
             authorization,
@@ -120,8 +131,7 @@ impl Conversation {
             .timeout(left);
         request = match question.cookie {
             Some(cookie) => {
-                let (_, value) = cookie.split_once('=').unwrap_or(("", cookie));
-                self.scrubber.borrow_mut().learn(value.trim_matches('"'));
+                self.learn(cookie);
                 request.header(COOKIE, sensitive(cookie)?)
             }
             None => request.header(AUTHORIZATION, self.authorization.clone()),
@@ -142,14 +152,16 @@ impl Conversation {
 
     fn answer(&self, response: Response, limit: u64) -> Answer {
         let headers = response.headers();
+        let cookies: Vec<String> = headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok().map(str::to_owned))
+            .collect();
+        cookies.iter().for_each(|cookie| self.learn(cookie));
         Answer {
             status: response.status().as_u16(),
             date: date(headers),
-            cookies: headers
-                .get_all(SET_COOKIE)
-                .iter()
-                .filter_map(|value| value.to_str().ok().map(str::to_owned))
-                .collect(),
+            cookies,
             body: Body::new(response, limit, self.deadline),
         }
     }
@@ -195,11 +207,24 @@ impl Conversation {
 
     /// `why` with the device's name before it and without its secrets.
     pub fn about(&self, why: impl std::fmt::Display) -> String {
-        self.scrubber.borrow().scrub(&format!("{}: {why}", self.shown))
+        self.scrub(&format!("{}: {why}", self.shown))
     }
 
     pub fn scrub(&self, text: &str) -> String {
         self.scrubber.borrow().scrub(text)
+    }
+
+    /// A session's cookie, `NAME=VALUE; …`, is as good as a password while the session lasts.
+    fn learn(&self, cookie: &str) {
+        let pair = cookie.split(';').next().unwrap_or_default();
+        let value = pair
+            .split_once('=')
+            .map_or(pair, |(_, value)| value)
+            .trim()
+            .trim_matches('"');
+        if value.len() >= SHORTEST_COOKIE {
+            self.scrubber.borrow_mut().learn(value);
+        }
     }
 
     fn too_slow(&self) -> SourceError {
@@ -223,7 +248,16 @@ impl Conversation {
     }
 }
 
-fn builder(device: &Device) -> reqwest::Result<ClientBuilder> {
+/// Of the device, or of the proxy, which looks up the device itself.
+fn addresses(device: &Device) -> Result<Vec<SocketAddr>, String> {
+    names::look_up(first_hop(device), CONNECT.min(device.timeout.0))
+}
+
+fn first_hop(device: &Device) -> &str {
+    device.proxy.as_deref().map_or(device.address.as_str(), names::host_of)
+}
+
+fn builder(device: &Device, addresses: &[SocketAddr]) -> reqwest::Result<ClientBuilder> {
     let builder = Client::builder()
         .timeout(None)
         .connect_timeout(CONNECT.min(device.timeout.0))
@@ -233,6 +267,11 @@ fn builder(device: &Device) -> reqwest::Result<ClientBuilder> {
         .tcp_nodelay(true)
         .user_agent(concat!("billdrop/", env!("CARGO_PKG_VERSION")))
         .no_proxy();
+    // Where there are none, the host is an address itself.
+    let builder = match addresses.is_empty() {
+        true => builder,
+        false => builder.resolve_to_addrs(first_hop(device), addresses),
+    };
     match &device.proxy {
         Some(proxy) => Ok(builder.proxy(Proxy::https(proxy)?)),
         None => Ok(builder),

@@ -33,7 +33,13 @@ pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
     while let Some(source) = innermost.source().or_else(|| inner_of_io(innermost)) {
         innermost = source;
     }
-    innermost.to_string()
+    match innermost.to_string() {
+        // rustls goes on with the address of its manual, and both libraries are the only ones to know the terms.
+        text if text.contains("close_notify") => "the connection was cut".to_owned(),
+        text if text.contains("before message length reached") => "it is shorter than announced".to_owned(),
+        text if text.contains("before message completed") => "the connection was closed without one".to_owned(),
+        text => text,
+    }
 }
 
 fn inner_of_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
