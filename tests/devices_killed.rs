@@ -25,21 +25,51 @@ use support::{
     simulators::Simulators,
 };
 
-/// The clocks of the devices stand still, so that the history is the same at every capture.
-const DEVICES: &[&str] = &[
-    "cucm:now=2026-01-15T09:31:00Z,answer-after=5ms",
-    "cms:now=2026-01-15T09:31:00Z,answer-after=5ms,page=10,spaces=25,retention=3h",
-];
 const LICENCES: usize = 11;
 const SPACES: usize = 25;
 
-fn place(simulators: &Simulators) -> Place {
+/// The same devices at two times. Their clocks stand still, so that the history is the same at every capture.
+struct Devices {
+    earlier: Simulators,
+    later: Simulators,
+}
+
+impl Devices {
+    fn start() -> Self {
+        let [earlier, later] = ["09:31:00", "10:31:00"].map(|time| {
+            let common = format!("now=2026-01-15T{time}Z,answer-after=5ms");
+            Simulators::start(&[
+                &format!("cucm:{common}"),
+                &format!("cms:{common},page=10,spaces={SPACES},retention=3h"),
+            ])
+        });
+        Devices { earlier, later }
+    }
+}
+
+/// Whether there has been a document before the capture that is killed.
+const SCENARIOS: [(&str, bool); 2] = [("the first capture", false), ("a later capture", true)];
+
+/// A place that is about to capture from the devices as they are later, and what has been fetched before.
+fn place(devices: &Devices, has_captured: bool) -> (Place, Vec<Shown>) {
     let place = Place::new();
+    let mut fetched = Vec::new();
+    if has_captured {
+        configure(&place, &devices.earlier);
+        place.run(&["capture"]).expect(0);
+        fetch(&place, &mut fetched).unwrap();
+        assert_eq!(fetched.len(), 1);
+        fs::remove_dir_all(place.path().join("logs")).unwrap();
+    }
+    configure(&place, &devices.later);
+    (place, fetched)
+}
+
+fn configure(place: &Place, simulators: &Simulators) {
     place.configure(&format!(
         "[capture]\ndevices = {:?}\n[log]\nformat = \"json\"\n",
         simulators.devices_csv()
     ));
-    place
 }
 
 fn requests(simulators: &Simulators) -> usize {
@@ -55,27 +85,23 @@ macro_rules! require {
     };
 }
 
-/// Times of the entries of MPLicenseUsage that two captures have which nobody disturbs: the second looks further back.
-fn whole_history(simulators: &Simulators) -> BTreeSet<String> {
-    let place = place(simulators);
-    let mut all = BTreeSet::new();
-    for _ in 0..2 {
-        place.run(&["capture"]).expect(0);
-        let document = documents(&place).remove(0);
-        let times = Shown::of(&place, &document).values("ConferenceLicenseHistory-Type", "CMS1", "time");
-        let new = times.len();
-        let before = all.len();
-        all.extend(times);
-        assert_eq!(all.len(), before + new, "an entry came twice");
-        fs::remove_file(document).unwrap();
-    }
-    assert!(all.len() >= 30, "{all:?}");
+/// Times of the entries of MPLicenseUsage that captures have which nobody disturbs.
+fn whole_history(devices: &Devices, has_captured: bool) -> BTreeSet<String> {
+    let (place, mut fetched) = place(devices, has_captured);
+    place.run(&["capture"]).expect(0);
+    fetch(&place, &mut fetched).unwrap();
+    let documents = fetched.iter();
+    let times: Vec<String> = documents
+        .flat_map(|shown| shown.values("ConferenceLicenseHistory-Type", "CMS1", "time"))
+        .collect();
+    let all = BTreeSet::from_iter(times.iter().cloned());
+    assert_eq!(all.len(), times.len(), "an entry came twice");
+    assert!(all.len() >= if has_captured { 48 } else { 36 }, "{all:?}");
     all
 }
 
 /// Fetches what lies there, and captures until a capture has come to its end; then the books must balance.
-fn balance(place: &Place, history: &BTreeSet<String>) -> Result<(), String> {
-    let mut fetched = Vec::new();
+fn balance(place: &Place, mut fetched: Vec<Shown>, history: &BTreeSet<String>) -> Result<(), String> {
     fetch(place, &mut fetched)?;
     let mut ended = 0;
     for _ in 0..4 {
@@ -145,56 +171,72 @@ fn logs_are_whole(logs: &Path) -> Result<(), String> {
 
 #[test]
 fn killed_after_any_question_the_next_captures_have_everything_once() {
-    let simulators = Simulators::start(DEVICES);
-    let history = whole_history(&simulators);
-    let questions = requests(&simulators);
-    assert!(questions > 15, "{questions}");
-    for killed_after in 0..=questions {
-        let place = place(&simulators);
-        let before = requests(&simulators);
+    let devices = Devices::start();
+    for (name, has_captured) in SCENARIOS {
+        let history = whole_history(&devices, has_captured);
+        let questions = killed_after_each_question(name, &devices, has_captured, &history);
+        assert!(questions > 15, "{questions}");
+        say(&format!("{name}, killed after each of {questions} questions"));
+    }
+}
+
+fn killed_after_each_question(name: &str, devices: &Devices, has_captured: bool, history: &BTreeSet<String>) -> usize {
+    let mut killed_after = 0;
+    loop {
+        let (place, fetched) = place(devices, has_captured);
+        let before = requests(&devices.later);
         let mut child = place
             .command(&["capture"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // The last may come to its end first: then it was not killed, and the books must balance all the same.
-        poll(Duration::from_secs(20), || {
-            let is_over = requests(&simulators) - before >= killed_after || child.try_wait().unwrap().is_some();
-            is_over.then_some(())
+        let is_over = poll(Duration::from_secs(20), || {
+            let is_over = child.try_wait().unwrap().is_some();
+            (is_over || requests(&devices.later) - before >= killed_after).then_some(is_over)
         });
         child.kill().unwrap();
         child.wait().unwrap();
-        if let Err(reason) = balance(&place, &history) {
-            panic!("killed after {killed_after} of {questions} questions: {reason}");
+        if let Err(reason) = balance(&place, fetched, history) {
+            panic!("{name}, killed after {killed_after} questions: {reason}");
         }
+        // It has come to its end before there were as many.
+        if is_over == Some(true) {
+            return killed_after;
+        }
+        killed_after += 1;
     }
-    say(&format!("killed after each of {questions} questions"));
 }
 
 #[test]
 fn killed_at_any_file_changing_call_the_next_captures_have_everything_once() {
-    let simulators = Simulators::start(DEVICES);
-    let history = whole_history(&simulators);
-    // Sealing and offering do not begin anew with the second document, the history does.
-    let calls = file_changing_calls(&place(&simulators), &["capture"]);
-    assert!(calls.len() > 20, "strace saw only {calls:?}");
-    let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while let Some(call) = calls.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let place = place(&simulators);
-                    run_with_fault(&place, &["capture"], call, "signal=KILL");
-                    if let Err(reason) = balance(&place, &history) {
-                        failures.lock().unwrap().push(format!("{call:?}: {reason}"));
+    let devices = Devices::start();
+    for (name, has_captured) in SCENARIOS {
+        let history = whole_history(&devices, has_captured);
+        let (example, _) = place(&devices, has_captured);
+        let calls = file_changing_calls(&example, &["capture"]);
+        assert!(calls.len() > 20, "strace saw only {calls:?}");
+        let next = AtomicUsize::new(0);
+        let failures = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while let Some(call) = calls.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let (place, fetched) = place(&devices, has_captured);
+                        run_with_fault(&place, &["capture"], call, "signal=KILL");
+                        if let Err(reason) = balance(&place, fetched, &history) {
+                            failures.lock().unwrap().push(format!("{call:?}: {reason}"));
+                        }
                     }
-                }
-            });
-        }
-    });
-    let failures = failures.into_inner().unwrap();
-    say(&format!("killed at {} calls, {} failed", calls.len(), failures.len()));
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+                });
+            }
+        });
+        let failures = failures.into_inner().unwrap();
+        say(&format!(
+            "{name}, killed at {} calls: {} failed",
+            calls.len(),
+            failures.len()
+        ));
+        assert!(failures.is_empty(), "{name}: {}", failures.join("\n"));
+    }
 }
