@@ -67,6 +67,7 @@ fn refused(quirk: &str, when: When, cucm: &str, cms: &str) {
 
 const VERSION: &str = "its answer to getCCMVersion is not right: ";
 const STATUS: &str = "its answer to /api/v1/system/status is not right: ";
+const NOTHING: &str = "has answered nothing within 3s; the limit is the device's timeout";
 const TOO_SLOW: &str = "has not answered all questions within 3s; the limit is the device's timeout";
 
 #[test]
@@ -216,12 +217,12 @@ fn a_body_of_an_octet_now_and_then_ends_at_the_limit() {
 
 #[test]
 fn who_never_shakes_hands_is_left_at_the_limit() {
-    refused("hang=handshake", InTime, TOO_SLOW, TOO_SLOW);
+    refused("hang=handshake", InTime, NOTHING, NOTHING);
 }
 
 #[test]
 fn who_never_answers_is_left_at_the_limit() {
-    refused("hang", InTime, TOO_SLOW, TOO_SLOW);
+    refused("hang", InTime, NOTHING, NOTHING);
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod refusal;
 mod scrub;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -48,6 +48,8 @@ pub struct Conversation {
     refusal: tls::Refusal,
     authorization: HeaderValue,
     scrubber: RefCell<Scrubber>,
+    /// Whether there was any answer.
+    answered: Cell<bool>,
 }
 
 /// What is asked.
@@ -113,6 +115,7 @@ impl Conversation {
             refusal,
             authorization,
             scrubber: RefCell::new(scrubber),
+            answered: Cell::new(false),
         })
     }
 
@@ -145,6 +148,7 @@ impl Conversation {
                 .body(body.to_vec());
         }
         let response = request.send().map_err(|e| self.unanswered(&e))?;
+        self.answered.set(true);
         let status = response.status().as_u16();
         tracing::debug!("{}: {method} {} {status}", self.shown, question.path);
         Ok(self.answer(response, question.limit))
@@ -228,8 +232,12 @@ impl Conversation {
     }
 
     fn too_slow(&self) -> SourceError {
+        let what = match self.answered.get() {
+            true => "has not answered all questions",
+            false => "has answered nothing",
+        };
         self.unavailable(format_args!(
-            "has not answered all questions within {}; the limit is the device's timeout",
+            "{what} within {}; the limit is the device's timeout",
             humantime::format_duration(self.timeout)
         ))
     }

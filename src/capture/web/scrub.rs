@@ -44,15 +44,17 @@ impl Scrubber {
         self.0.sort_by_key(|form| std::cmp::Reverse(form.len()));
     }
 
+    /// `text` without secrets, in one line, and without what would turn a terminal over to the device.
     pub fn scrub(&self, text: &str) -> String {
         let whole = self
             .0
             .iter()
             .fold(text.to_owned(), |text, secret| text.replace(secret, INSTEAD));
-        match whole.contains(CUT) {
+        let scrubbed = match whole.contains(CUT) {
             true => self.scrub_cut(&whole),
             false => whole,
-        }
+        };
+        scrubbed.replace(is_command, " ")
     }
 
     /// A secret that was cut off is not whole, and a secret still.
@@ -79,6 +81,11 @@ impl Scrubber {
             })
             .max()
     }
+}
+
+/// Ends of lines, escapes of terminals, and characters that turn the direction of writing.
+fn is_command(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// RFC 3986, section 2.
@@ -138,6 +145,13 @@ mod tests {
         );
         assert_eq!(scrubber.scrub("with Gr…, x"), "with Gr…, x");
         assert_eq!(scrubber.scrub("…Grüße-aus-Köln…"), "…***…");
+    }
+
+    #[test]
+    fn what_a_device_says_is_one_line_that_commands_no_terminal() {
+        let scrubber = Scrubber::new("user", "password");
+        let said = "a\r\nbilldrop: all is well\t\u{1b}[2J\u{9b}31m\u{85}b\u{2028}\u{202e}c\0";
+        assert_eq!(scrubber.scrub(said), "a  billdrop: all is well  [2J 31m b  c ");
     }
 
     #[test]
