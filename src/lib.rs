@@ -13,7 +13,8 @@
 //! 5. [`ledger`] is the durable memory: which documents exist, what became of them, who is still to be told.
 //! 6. [`spool`] is the heart: it brings a document into the drop-box directory so that it is whole or absent, offers one
 //!    at a time, and repairs what a killed run has left.
-//! 7. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
+//! 7. [`deliver`] brings documents to destinations (SCP, SFTP, TFTP) so that each is there whole or not at all.
+//! 8. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
 //!
 //! [`command`] wires these together, one file per subcommand; [`cli`] defines the command line, [`exit`] the exit statuses
 //! and the error that every command ends with, [`trust`] says whose files are believed.
@@ -43,5 +44,7 @@ pub mod document;
 pub mod ledger;
 
 pub mod spool;
+
+pub mod deliver;
 
 pub mod notify;

@@ -1,0 +1,158 @@
+//! What can be asked and done where the account has a shell: comparing, and renaming without replacing.
+//!
+//! An account may have none (a forced command, internal-sftp). Then whatever runs in its place says something else than
+//! what is expected here, and everything goes on without.
+
+use std::{io::Read, time::Duration};
+
+use super::{DeliveryError, Failure, Result, error::said, ssh::Ssh};
+
+/// Longest output of a script that is read.
+const LONGEST_OUTPUT: u64 = 16 << 10;
+
+/// The first line of every answer.
+const MARK: &str = "billdrop-answer";
+
+/// What a slow disk gets through in a second: how long a checksum may take follows from it.
+const SLOWEST_DISK: u64 = 10 << 20;
+
+/// Prints the SHA-256 of standard input, whatever the program for it is called.
+const SHA256: &str = "{ sha256sum || shasum -a 256 || sha256 || openssl dgst -sha256 || :; } 2>/dev/null";
+
+/// Runs a script of sh(1) there and returns the lines of its answer; `None` if there is no shell.
+pub fn ask(ssh: &mut dyn Ssh, script: &str, patience: Duration) -> Result<Option<Vec<String>>> {
+    let mut talk = ssh.run(&command(script))?;
+    talk.patience(patience);
+    let doing = "asking the shell there";
+    // A program that has been put in the shell's place may be gone already.
+    let _ = talk.end_input();
+    let mut output = Vec::new();
+    talk.by_ref()
+        .take(LONGEST_OUTPUT)
+        .read_to_end(&mut output)
+        .map_err(|e| DeliveryError::wire(doing, &e))?;
+    talk.end();
+    let text = String::from_utf8_lossy(&output);
+    let mut lines = text.lines();
+    Ok(lines.any(|line| line == MARK).then(|| lines.map(|line| said(line.as_bytes())).collect()))
+}
+
+/// The command that runs a script, whichever shell the account has.
+pub fn command(script: &str) -> String {
+    format!("sh -c {}", quoted(script))
+}
+
+/// As one word of sh(1).
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+pub fn probe() -> String {
+    format!("echo {MARK}; echo here")
+}
+
+/// Time for reading so many octets from a disk there, on top of the usual limit.
+pub fn patience(limit: Duration, octets: u64) -> Duration {
+    limit + Duration::from_secs(octets / SLOWEST_DISK)
+}
+
+/// Runs `otherwise` if nothing has this name; else says what has it.
+pub fn unless_taken(path: &str, otherwise: &str) -> String {
+    let path = quoted(path);
+    format!(
+        "if [ -f {path} ] && [ ! -h {path} ]; then echo {MARK}; wc -c <{path}; {SHA256} <{path}; \
+         elif [ -e {path} ] || [ -h {path} ]; then echo {MARK}; echo other; else {otherwise}; fi"
+    )
+}
+
+/// The SHA-256 of a file, and nothing else.
+pub fn checksum(path: &str) -> String {
+    format!("echo {MARK}; {SHA256} <{}", quoted(path))
+}
+
+/// Brings the octets to the disk and gives the file its final name, if it is what it should be. Says size and SHA-256,
+/// then `renamed`, or what went wrong.
+pub fn finish(partial: &str, path: &str, octets: u64, sha256: &str) -> String {
+    let (partial, path) = (quoted(partial), quoted(path));
+    // `ln` never replaces anything; where there are no hard links, `mv -n` does not.
+    format!(
+        "echo {MARK}; sync {partial} 2>/dev/null; size=$(wc -c <{partial}); sum=$({SHA256} <{partial}); \
+         echo $size; echo $sum; \
+         [ \"$size\" -eq {octets} ] || {{ rm -f {partial}; echo damaged; exit; }}; \
+         case \" $sum \" in *\" {sha256} \"* | '  ') ;; *) rm -f {partial}; echo damaged; exit ;; esac; \
+         if [ -e {path} ] || [ -h {path} ]; then rm -f {partial}; echo taken; exit; fi; \
+         if ln {partial} {path} 2>/dev/null && rm -f {partial}; then echo renamed; exit; fi; \
+         if mv -n {partial} {path} && [ ! -e {partial} ]; then echo renamed; else rm -f {partial}; echo failed; fi 2>&1"
+    )
+}
+
+pub fn remove(path: &str) -> String {
+    format!("echo {MARK}; rm -f {}", quoted(path))
+}
+
+/// Size and SHA-256 among the lines of an answer.
+pub fn found(lines: &[String]) -> (Option<u64>, Option<String>) {
+    let size = lines.first().and_then(|line| line.trim().parse().ok());
+    let words = lines.iter().flat_map(|line| line.split(' '));
+    let sum = words
+        .map(str::to_ascii_lowercase)
+        .find(|word| word.len() == 64 && word.bytes().all(|b| b.is_ascii_hexdigit()));
+    (size, sum)
+}
+
+/// What [`finish`] said, if it did not rename.
+pub fn unfinished(lines: &[String], name: &str) -> DeliveryError {
+    match lines.last().map(String::as_str) {
+        Some("damaged") => DeliveryError::new(
+            Failure::Damaged,
+            format!("{name} arrived damaged, and was removed: {}", lines.join(" ")),
+        ),
+        Some("taken") => super::local::conflict(name),
+        _ => {
+            let words = lines.get(2..).unwrap_or_default().join(" ");
+            DeliveryError::new(
+                super::error::classify(&words),
+                format!("the server cannot give {name} its final name: {words}"),
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn run(script: &str) -> String {
+        let output = Command::new("sh").arg("-c").arg(command(script)).output().unwrap();
+        assert!(output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    const SUM: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+    #[test]
+    fn a_whole_file_gets_its_name_and_nothing_is_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let (partial, path) = (at(".it's $(x).partial"), at("it's $(x)"));
+        std::fs::write(&partial, "hello").unwrap();
+        let said = run(&finish(&partial, &path, 5, SUM));
+        assert_eq!(said, format!("{MARK}\n5\n{SUM} -\nrenamed\n"));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "hello");
+
+        let said = run(&unless_taken(&path, "echo free"));
+        let lines: Vec<String> = said.lines().skip(1).map(str::to_owned).collect();
+        assert_eq!(found(&lines), (Some(5), Some(SUM.to_owned())));
+        assert_eq!(run(&unless_taken(&at("other"), "echo free")), "free\n");
+
+        std::fs::write(&partial, "hello").unwrap();
+        assert!(run(&finish(&partial, &path, 5, SUM)).ends_with("\ntaken\n"));
+        std::fs::write(&partial, "hellO").unwrap();
+        assert!(run(&finish(&partial, &at("new"), 5, SUM)).ends_with("\ndamaged\n"));
+        std::fs::write(&partial, "hell").unwrap();
+        assert!(run(&finish(&partial, &at("new"), 5, SUM)).ends_with("\ndamaged\n"));
+        let names = std::fs::read_dir(directory.path()).unwrap().count();
+        assert_eq!(names, 1, "nothing is left behind");
+    }
+}
