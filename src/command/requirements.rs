@@ -232,7 +232,10 @@ fn destinations(config: &Config, problem: &mut impl FnMut(&str, String)) {
     let mut names = HashSet::new();
     for (index, push) in config.destinations.iter().enumerate() {
         if !names.insert(&push.name) {
-            let reason = format!("{:?} is the name of an earlier destination; give each its own", push.name);
+            let reason = format!(
+                "{:?} is the name of an earlier destination; give each its own",
+                push.name
+            );
             problem(&format!("push[{index}].name"), reason);
         }
         for (key, reason) in deliver::check(push) {

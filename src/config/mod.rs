@@ -168,7 +168,8 @@ impl Config {
         of_managers
             .chain(of_sources)
             .chain(of_destinations)
-            .flatten().any(Secret::is_plain_text)
+            .flatten()
+            .any(Secret::is_plain_text)
     }
 
     /// What is to be asked: the sources of the configuration, then the devices of `billing_config.csv`. When there are

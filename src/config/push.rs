@@ -108,7 +108,10 @@ impl Push {
         let (host, port) = match host_and_port[after_brackets..].rfind(':') {
             Some(colon) => {
                 let (host, port) = host_and_port.split_at(after_brackets + colon);
-                (host, device::port(&port[1..]).map_err(|reason| format!("port {reason}"))?)
+                (
+                    host,
+                    device::port(&port[1..]).map_err(|reason| format!("port {reason}"))?,
+                )
             }
             None => (host_and_port, scheme.default_port()),
         };
@@ -173,7 +176,10 @@ fn decoded(text: &str) -> Result<String, String> {
             octets.push(*first);
             continue;
         }
-        let digits = rest.get(..2).filter(|d| d.iter().all(u8::is_ascii_hexdigit)).ok_or(WRONG)?;
+        let digits = rest
+            .get(..2)
+            .filter(|d| d.iter().all(u8::is_ascii_hexdigit))
+            .ok_or(WRONG)?;
         let digits = std::str::from_utf8(digits).map_err(|_| WRONG)?;
         octets.push(u8::from_str_radix(digits, 16).map_err(|_| WRONG)?);
         rest = &rest[2..];
@@ -204,8 +210,22 @@ mod tests {
         };
         is("scp://b@h/in/", Scheme::Scp, "b", "h", 22, "/in/");
         is("SFTP://b@h:2222/in", Scheme::Sftp, "b", "h", 2222, "/in/");
-        is("sftp://b@[2001:db8::9]:2222/", Scheme::Sftp, "b", "2001:db8::9", 2222, "/");
-        is("sftp://b@[2001:db8::9]/~/in", Scheme::Sftp, "b", "2001:db8::9", 22, "in/");
+        is(
+            "sftp://b@[2001:db8::9]:2222/",
+            Scheme::Sftp,
+            "b",
+            "2001:db8::9",
+            2222,
+            "/",
+        );
+        is(
+            "sftp://b@[2001:db8::9]/~/in",
+            Scheme::Sftp,
+            "b",
+            "2001:db8::9",
+            22,
+            "in/",
+        );
         is("scp://b%40x@h", Scheme::Scp, "b@x", "h", 22, "");
         is("scp://b@h/~/-x/a%20b/", Scheme::Scp, "b", "h", 22, "./-x/a b/");
         is("tftp://h/in", Scheme::Tftp, "", "h", 69, "in/");

@@ -57,7 +57,10 @@ pub fn check(push: &Push) -> Vec<(&'static str, String)> {
         problem("mode", "must be 0777 or less");
     }
     if push.passphrase.is_some() && push.identity.is_none() {
-        problem("passphrase", "is for the private key that identity names, and there is none");
+        problem(
+            "passphrase",
+            "is for the private key that identity names, and there is none",
+        );
     }
     let sample = Naming {
         name: "a",
@@ -68,7 +71,10 @@ pub fn check(push: &Push) -> Vec<(&'static str, String)> {
     if let Err(reason) = expand(&push.remote_name, &sample) {
         problem("remote-name", &reason);
     } else if !push.remote_name.contains("{name}") && !push.remote_name.contains("{sequence}") {
-        problem("remote-name", "must have {name} or {sequence}: each document needs its own");
+        problem(
+            "remote-name",
+            "must have {name} or {sequence}: each document needs its own",
+        );
     }
     match push.endpoint() {
         Err(reason) => problem("url", &reason),
@@ -107,7 +113,10 @@ fn unfit(push: &Push, scheme: Scheme) -> Vec<(&'static str, String)> {
         }
         Scheme::Scp | Scheme::Sftp => {
             if !push.agent && push.identity.is_none() && push.password.is_none() {
-                found.push(("identity", "is missing, and neither agent nor password is given".to_owned()));
+                found.push((
+                    "identity",
+                    "is missing, and neither agent nor password is given".to_owned(),
+                ));
             }
         }
     }
@@ -164,16 +173,18 @@ fn expand(pattern: &str, naming: &Naming<'_>) -> Result<String, String> {
     let mut name = String::new();
     let mut rest = pattern;
     while let Some((before, behind)) = rest.split_once('{') {
-        let (word, after) = behind
-            .split_once('}')
-            .ok_or_else(|| "has a { without a }".to_owned())?;
+        let (word, after) = behind.split_once('}').ok_or_else(|| "has a { without a }".to_owned())?;
         name.push_str(before);
         match word {
             "name" => name.push_str(naming.name),
             "hostname" => name.push_str(naming.hostname),
             "sequence" => name.push_str(&naming.sequence.to_string()),
             "date" => name.push_str(&naming.date.format("%Y%m%d").to_string()),
-            _ => return Err(format!("has {{{word}}}; known are {{name}}, {{hostname}}, {{sequence}} and {{date}}")),
+            _ => {
+                return Err(format!(
+                    "has {{{word}}}; known are {{name}}, {{hostname}}, {{sequence}} and {{date}}"
+                ));
+            }
         }
         rest = after;
     }
@@ -214,12 +225,26 @@ mod tests {
     #[test]
     fn a_name_is_made_of_what_the_pattern_asks_for() {
         assert_eq!(named("{name}").unwrap(), "cmts1-20261122-160731.xml");
-        assert_eq!(named("{hostname}_{date}_{sequence}.xml").unwrap(), "cmts1_20261122_42.xml");
+        assert_eq!(
+            named("{hostname}_{date}_{sequence}.xml").unwrap(),
+            "cmts1_20261122_42.xml"
+        );
     }
 
     #[test]
     fn a_name_never_leads_out_of_the_directory() {
-        for pattern in ["", "{", "{name", "{Name}", "../{name}", "a/{name}", ".{name}", "-{name}", "{name}\n", "~{name}"] {
+        for pattern in [
+            "",
+            "{",
+            "{name",
+            "{Name}",
+            "../{name}",
+            "a/{name}",
+            ".{name}",
+            "-{name}",
+            "{name}\n",
+            "~{name}",
+        ] {
             assert!(named(pattern).is_err(), "{pattern:?}");
         }
         assert!(named(&"a".repeat(241)).is_err());
@@ -234,10 +259,15 @@ mod tests {
     fn keys_that_say_nothing_to_a_transport_are_refused() {
         assert_eq!(problems("url = \"tftp://h/\"\npassword = \"x\""), ["password"]);
         assert_eq!(problems("url = \"scp://a@h/\""), ["identity"]);
-        assert_eq!(problems("url = \"scp://a@h/\"\nagent = true\ncommand = [\"ssh\"]"), ["agent"]);
+        assert_eq!(
+            problems("url = \"scp://a@h/\"\nagent = true\ncommand = [\"ssh\"]"),
+            ["agent"]
+        );
         assert_eq!(problems("url = \"sftp://a@h/\"\ncommand = [\"ssh\"]"), [""; 0]);
         assert_eq!(
-            problems("url = \"scp://a@h/\"\nagent = true\npassphrase = \"x\"\nremote-name = \"{date}\"\ntimeout = \"0s\""),
+            problems(
+                "url = \"scp://a@h/\"\nagent = true\npassphrase = \"x\"\nremote-name = \"{date}\"\ntimeout = \"0s\""
+            ),
             ["timeout", "passphrase", "remote-name"]
         );
     }

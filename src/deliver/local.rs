@@ -26,7 +26,10 @@ impl<'a> Local<'a> {
         };
         let (file, found) = open().map_err(|e: io::Error| DeliveryError::local("read", path, &e))?;
         if !found.is_file() {
-            return Err(DeliveryError::new(Failure::Local, format!("{} is not a file", path.display())));
+            return Err(DeliveryError::new(
+                Failure::Local,
+                format!("{} is not a file", path.display()),
+            ));
         }
         if found.len() != shipment.octets {
             return Err(changed(path, shipment.octets, found.len()));
@@ -46,13 +49,15 @@ impl<'a> Local<'a> {
     /// Fills as much of the buffer as there is; 0 at the end.
     pub fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let wanted = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        self.file.read_exact(&mut buffer[..wanted]).map_err(|e| match e.kind() {
-            io::ErrorKind::UnexpectedEof => DeliveryError::new(
-                Failure::Local,
-                format!("{} became shorter while it was being sent", self.path.display()),
-            ),
-            _ => DeliveryError::local("read", self.path, &e),
-        })?;
+        self.file
+            .read_exact(&mut buffer[..wanted])
+            .map_err(|e| match e.kind() {
+                io::ErrorKind::UnexpectedEof => DeliveryError::new(
+                    Failure::Local,
+                    format!("{} became shorter while it was being sent", self.path.display()),
+                ),
+                _ => DeliveryError::local("read", self.path, &e),
+            })?;
         self.left -= wanted as u64;
         Ok(wanted)
     }
@@ -61,7 +66,10 @@ impl<'a> Local<'a> {
 fn changed(path: &Path, should: u64, is: u64) -> DeliveryError {
     DeliveryError::new(
         Failure::Local,
-        format!("{} has {is} octets, {should} were expected: it has changed", path.display()),
+        format!(
+            "{} has {is} octets, {should} were expected: it has changed",
+            path.display()
+        ),
     )
 }
 

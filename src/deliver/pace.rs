@@ -27,7 +27,9 @@ impl Pace {
     pub fn piece(&self, largest: usize) -> usize {
         match self.rate {
             None => largest,
-            Some(rate) => usize::try_from(rate / 10).unwrap_or(largest).clamp(512.min(largest), largest),
+            Some(rate) => usize::try_from(rate / 10)
+                .unwrap_or(largest)
+                .clamp(512.min(largest), largest),
         }
     }
 

@@ -134,13 +134,21 @@ impl Scp {
     }
 
     /// Everything after the first zero octet. Success is the answer to the last one, and the status 0.
-    fn send(&mut self, mut talk: Box<dyn Conversation>, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<()> {
+    fn send(
+        &mut self,
+        mut talk: Box<dyn Conversation>,
+        shipment: &Shipment<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
         let mut local = Local::open(shipment)?;
         let mode = self.mode.unwrap_or(shipment.mode) & 0o7777;
         let seconds = seconds(shipment.modified);
         let outcome = (|| {
             say(talk.as_mut(), &format!("T{seconds} 0 {seconds} 0\n"))?;
-            say(talk.as_mut(), &format!("C{mode:04o} {} {}\n", shipment.octets, shipment.remote_name))?;
+            say(
+                talk.as_mut(),
+                &format!("C{mode:04o} {} {}\n", shipment.octets, shipment.remote_name),
+            )?;
             let mut buffer = vec![0; self.pace.piece(PIECE)];
             let mut done = 0;
             while local.left() > 0 {
@@ -179,7 +187,9 @@ impl Scp {
         talk.write_all(&[0]).map_err(|e| DeliveryError::wire(doing, &e))?;
         while left > 0 {
             let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-            let piece = talk.read(&mut buffer[..most]).map_err(|e| DeliveryError::wire(doing, &e))?;
+            let piece = talk
+                .read(&mut buffer[..most])
+                .map_err(|e| DeliveryError::wire(doing, &e))?;
             if piece == 0 {
                 return Err(DeliveryError::wire(doing, &io::ErrorKind::UnexpectedEof.into()));
             }
@@ -207,7 +217,9 @@ impl Scp {
             match line.first() {
                 Some(b'T') => {}
                 Some(b'C') => {
-                    let size = std::str::from_utf8(&line).ok().and_then(|line| line.split(' ').nth(1)?.parse().ok());
+                    let size = std::str::from_utf8(&line)
+                        .ok()
+                        .and_then(|line| line.split(' ').nth(1)?.parse().ok());
                     return Ok(size.map(|size| (talk, size)));
                 }
                 _ => return Ok(None),
@@ -271,7 +283,9 @@ fn first_answer(talk: &mut dyn Conversation) -> Result<First> {
         return Ok(First::Error(said(&line[1..])));
     }
     let text = String::from_utf8_lossy(&line);
-    Ok(First::Words(text.lines().skip(1).map(|line| said(line.as_bytes())).collect()))
+    Ok(First::Words(
+        text.lines().skip(1).map(|line| said(line.as_bytes())).collect(),
+    ))
 }
 
 /// What stood on standard error, or on standard output, of something that is not scp.
@@ -328,7 +342,8 @@ fn cut(talk: &mut dyn Conversation, error: &io::Error) -> DeliveryError {
 }
 
 fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

@@ -34,7 +34,9 @@ pub fn ask(ssh: &mut dyn Ssh, script: &str, patience: Duration) -> Result<Option
     talk.end();
     let text = String::from_utf8_lossy(&output);
     let mut lines = text.lines();
-    Ok(lines.any(|line| line == MARK).then(|| lines.map(|line| said(line.as_bytes())).collect()))
+    Ok(lines
+        .any(|line| line == MARK)
+        .then(|| lines.map(|line| said(line.as_bytes())).collect()))
 }
 
 /// The command that runs a script, whichever shell the account has.

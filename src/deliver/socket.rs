@@ -71,7 +71,9 @@ fn wait_for(socket: &impl std::os::fd::AsFd, limit: Duration) -> io::Result<()> 
     let deadline = Instant::now() + limit;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let time = left.try_into().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let time = left
+            .try_into()
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         match poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&time)) {
             Ok(0) => return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
             Ok(_) => return Ok(()),

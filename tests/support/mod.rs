@@ -6,8 +6,10 @@
 pub mod binary;
 pub mod faults;
 pub mod namespace;
+pub mod proxy;
 pub mod snmptrapd;
 pub mod sshd;
+pub mod tftpd;
 
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command};

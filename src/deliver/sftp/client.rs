@@ -62,7 +62,10 @@ impl Client {
         };
         let mut fields = Fields(&answer);
         if (fields.octet(), fields.number()) != (Some(packet::VERSION), Some(3)) {
-            return Err(DeliveryError::new(Failure::Remote, "the server does not speak version 3 of SFTP"));
+            return Err(DeliveryError::new(
+                Failure::Remote,
+                "the server does not speak version 3 of SFTP",
+            ));
         }
         while let (Some(name), Some(_)) = (fields.text(), fields.text()) {
             client.extensions.push(said(name));
@@ -88,7 +91,9 @@ impl Client {
         let mut fields = Fields(&answer);
         if fields.octet() == Some(packet::EXTENDED_REPLY) {
             let (_, _, _, write) = (fields.number(), fields.long(), fields.long(), fields.long());
-            let write = write.filter(|write| *write > 0).and_then(|write| usize::try_from(write).ok());
+            let write = write
+                .filter(|write| *write > 0)
+                .and_then(|write| usize::try_from(write).ok());
             self.piece = write.map_or(SMALL_WRITE, |write| write.clamp(1024, LARGE_WRITE));
         }
         Ok(())
@@ -110,7 +115,9 @@ impl Client {
             Some(packet::HANDLE) => {
                 fields.number();
                 let handle = fields.text().filter(|handle| handle.len() <= 256);
-                handle.map(|handle| Handle(handle.to_owned())).ok_or_else(|| strange(&answer))
+                handle
+                    .map(|handle| Handle(handle.to_owned()))
+                    .ok_or_else(|| strange(&answer))
             }
             _ => Err(refusal(&answer)),
         })
@@ -164,8 +171,15 @@ impl Client {
         })
     }
 
-    pub fn set_attributes(&mut self, handle: &Handle, mode: u32, seconds: u32) -> Result<std::result::Result<(), Status>> {
-        let answer = self.call(packet::FSETSTAT, |packet| packet.text(&handle.0).attributes(mode, seconds))?;
+    pub fn set_attributes(
+        &mut self,
+        handle: &Handle,
+        mode: u32,
+        seconds: u32,
+    ) -> Result<std::result::Result<(), Status>> {
+        let answer = self.call(packet::FSETSTAT, |packet| {
+            packet.text(&handle.0).attributes(mode, seconds)
+        })?;
         Ok(status(&answer))
     }
 
@@ -176,7 +190,9 @@ impl Client {
 
     /// Only where the server has `fsync@openssh.com`.
     pub fn sync(&mut self, handle: &Handle) -> Result<std::result::Result<(), Status>> {
-        let answer = self.call(packet::EXTENDED, |packet| packet.text("fsync@openssh.com").text(&handle.0))?;
+        let answer = self.call(packet::EXTENDED, |packet| {
+            packet.text("fsync@openssh.com").text(&handle.0)
+        })?;
         Ok(status(&answer))
     }
 
@@ -212,7 +228,10 @@ impl Client {
         fields.number();
         // f_bsize, f_frsize, f_blocks, f_bfree, f_bavail
         let (_, unit, _, _) = (fields.long(), fields.long(), fields.long(), fields.long());
-        Ok(fields.long().zip(unit).map(|(blocks, unit)| blocks.saturating_mul(unit)))
+        Ok(fields
+            .long()
+            .zip(unit)
+            .map(|(blocks, unit)| blocks.saturating_mul(unit)))
     }
 
     fn request(&mut self, kind: u8) -> Packet {

@@ -152,7 +152,10 @@ impl Sftp {
 
     fn finish(&mut self, handle: &Handle, doing: &str, shipment: &Shipment<'_>) -> Result<bool> {
         let mode = self.mode.unwrap_or(shipment.mode) & 0o7777;
-        let kept = self.client.set_attributes(handle, mode, seconds(shipment.modified))?.is_ok();
+        let kept = self
+            .client
+            .set_attributes(handle, mode, seconds(shipment.modified))?
+            .is_ok();
         if self.client.has("fsync@openssh.com")
             && let Err(status) = self.client.sync(handle)?
             && status.code != packet::PERMISSION_DENIED
@@ -176,10 +179,15 @@ impl Sftp {
     fn refused(&mut self, status: Status, doing: &str, octets: u64) -> Result<DeliveryError> {
         if status.code == packet::FAILURE {
             // The file system of the directory, or of where the login begins.
-            let directory = if self.directory.is_empty() { "." } else { self.directory.as_str() };
+            let directory = if self.directory.is_empty() {
+                "."
+            } else {
+                self.directory.as_str()
+            };
             let directory = directory.to_owned();
             if let Some(free) = self.client.free(&directory)?.filter(|free| *free < octets) {
-                let reason = format!("the disk there is full while {doing}: {free} octets are free, {octets} are missing");
+                let reason =
+                    format!("the disk there is full while {doing}: {free} octets are free, {octets} are missing");
                 return Ok(DeliveryError::new(Failure::RemoteFull, reason));
             }
         }
@@ -199,7 +207,10 @@ impl Sftp {
             Some(sum) if sum == shipment.sha256 => Ok(true),
             Some(_) => {
                 let _ = self.client.remove(partial)?;
-                let reason = format!("{} arrived damaged: its SHA-256 is another; it was removed", shipment.remote_name);
+                let reason = format!(
+                    "{} arrived damaged: its SHA-256 is another; it was removed",
+                    shipment.remote_name
+                );
                 Err(DeliveryError::new(Failure::Damaged, reason))
             }
             None => {
@@ -210,7 +221,13 @@ impl Sftp {
     }
 
     /// Somebody else may have taken the name meanwhile, or renaming is not allowed.
-    fn not_renamed(&mut self, partial: &str, path: &str, shipment: &Shipment<'_>, status: Status) -> Result<DeliveryError> {
+    fn not_renamed(
+        &mut self,
+        partial: &str,
+        path: &str,
+        shipment: &Shipment<'_>,
+        status: Status,
+    ) -> Result<DeliveryError> {
         let taken = matches!(self.client.look(path)?, Ok(Some(_)));
         let _ = self.client.remove(partial)?;
         Ok(match taken {
@@ -222,6 +239,8 @@ impl Sftp {
 
 /// SFTP has 32 bits.
 fn seconds(time: SystemTime) -> u32 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     u32::try_from(since).unwrap_or(u32::MAX)
 }

@@ -74,7 +74,10 @@ impl Packet {
 
     #[must_use]
     pub fn attributes(self, mode: u32, seconds: u32) -> Self {
-        self.number(PERMISSIONS | TIMES).number(mode).number(seconds).number(seconds)
+        self.number(PERMISSIONS | TIMES)
+            .number(mode)
+            .number(seconds)
+            .number(seconds)
     }
 
     /// `data_ahead`: octets of the packet that are sent after what this returns.
@@ -158,7 +161,9 @@ mod tests {
 
     #[test]
     fn no_packet_is_read_beyond_its_end() {
-        let whole = [0, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0x81, 0xa4, 0, 0, 0, 0, 0, 0, 0, 0];
+        let whole = [
+            0, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0x81, 0xa4, 0, 0, 0, 0, 0, 0, 0, 0,
+        ];
         let attributes = Fields(&whole).attributes().unwrap();
         assert_eq!(attributes.size, Some(5));
         assert!(attributes.is_file());
@@ -167,6 +172,12 @@ mod tests {
         }
         assert_eq!(Fields(&[255, 255, 255, 255, 1]).text(), None);
         assert_eq!(Fields(&[]).octet(), None);
-        assert!(!Attributes { size: None, mode: Some(0o120_777) }.is_file());
+        assert!(
+            !Attributes {
+                size: None,
+                mode: Some(0o120_777)
+            }
+            .is_file()
+        );
     }
 }

@@ -58,7 +58,10 @@ impl KnownHosts {
         let mut keys = Vec::new();
         for file in &files {
             let text = read_file(file).map_err(|e| {
-                DeliveryError::new(Failure::Configuration, format!("known-hosts: cannot read {}: {e}", file.display()))
+                DeliveryError::new(
+                    Failure::Configuration,
+                    format!("known-hosts: cannot read {}: {e}", file.display()),
+                )
             })?;
             keys.extend(keys_of(&text, file, &endpoint.host, endpoint.port));
         }
@@ -141,7 +144,12 @@ impl KnownHosts {
     fn remember(&self, key: &[u8]) -> Result<()> {
         let add = || -> io::Result<()> {
             let mut options = OpenOptions::new();
-            let mut file = options.append(true).create(true).read(true).mode(0o600).open(&self.file)?;
+            let mut file = options
+                .append(true)
+                .create(true)
+                .read(true)
+                .mode(0o600)
+                .open(&self.file)?;
             let ends = fs::read(&self.file)?.last().is_none_or(|last| *last == b'\n');
             let line = format!("{}{}\n", if ends { "" } else { "\n" }, self.line(key));
             file.write_all(line.as_bytes())?;
@@ -177,7 +185,10 @@ fn read_file(path: &Path) -> io::Result<String> {
         file => file?.take(LIMIT + 1).read_to_end(&mut octets)?,
     };
     if octets.len() as u64 > LIMIT {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "this is not a list of host keys"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "this is not a list of host keys",
+        ));
     }
     Ok(String::from_utf8_lossy(&octets).into_owned())
 }
@@ -279,9 +290,14 @@ fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
 /// The name that a key begins with: a length of four octets, then the text.
 fn kind_of(key: &[u8]) -> String {
     let length = key.first_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
-    let name = usize::try_from(length).ok().and_then(|length| key.get(4..)?.get(..length));
+    let name = usize::try_from(length)
+        .ok()
+        .and_then(|length| key.get(4..)?.get(..length));
     let name = name.filter(|name| name.len() < 64 && name.iter().all(u8::is_ascii_graphic));
-    name.map_or_else(|| "unknown".to_owned(), |name| String::from_utf8_lossy(name).into_owned())
+    name.map_or_else(
+        || "unknown".to_owned(),
+        |name| String::from_utf8_lossy(name).into_owned(),
+    )
 }
 
 /// `ED25519 SHA256:…`, as ssh(1) shows it.
@@ -344,7 +360,10 @@ mod tests {
             let wanted = if is { Ok(()) } else { Err(Failure::UnknownHost) };
             assert_eq!(verdict(&line(names), host, port), wanted, "{names} {host} {port}");
         }
-        assert_eq!(verdict(&format!("@revoked {}", line("h").lines().last().unwrap()), "h", 22), Err(Failure::ChangedHost));
+        assert_eq!(
+            verdict(&format!("@revoked {}", line("h").lines().last().unwrap()), "h", 22),
+            Err(Failure::ChangedHost)
+        );
     }
 
     #[test]
@@ -362,13 +381,25 @@ mod tests {
     fn both_errors_say_how_to_accept_the_key() {
         let key = BASE64_STANDARD.decode(KEY).unwrap();
         let unknown = known("", "h", 2222).check(&key, false).unwrap_err().to_string();
-        assert!(unknown.contains(FINGERPRINT) && unknown.contains("not in /known_hosts"), "{unknown}");
-        assert!(unknown.ends_with(&format!("\n  [h]:2222 ssh-ed25519 {KEY}")), "{unknown}");
+        assert!(
+            unknown.contains(FINGERPRINT) && unknown.contains("not in /known_hosts"),
+            "{unknown}"
+        );
+        assert!(
+            unknown.ends_with(&format!("\n  [h]:2222 ssh-ed25519 {KEY}")),
+            "{unknown}"
+        );
         let other = KEY.replace("AAAAIA", "AAAAIB");
         let text = format!("\n[h]:2222 ssh-ed25519 {other}\n");
         let changed = known(&text, "h", 2222).check(&key, true).unwrap_err().to_string();
-        assert!(changed.contains("has changed") && changed.contains("/known_hosts:2 has ED25519"), "{changed}");
-        assert!(changed.contains("ssh-keygen -R '[h]:2222' -f /known_hosts"), "{changed}");
+        assert!(
+            changed.contains("has changed") && changed.contains("/known_hosts:2 has ED25519"),
+            "{changed}"
+        );
+        assert!(
+            changed.contains("ssh-keygen -R '[h]:2222' -f /known_hosts"),
+            "{changed}"
+        );
     }
 
     #[test]

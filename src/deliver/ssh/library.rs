@@ -33,7 +33,10 @@ impl Connection {
         session.set_tcp_stream(stream);
         prefer_known_keys(&session, &known)?;
         session.handshake().map_err(|e| {
-            let reason = format!("no SSH connection with {host} port {port}: {}", said(e.message().as_bytes()));
+            let reason = format!(
+                "no SSH connection with {host} port {port}: {}",
+                said(e.message().as_bytes())
+            );
             DeliveryError::new(Failure::Unreachable, reason)
         })?;
         let (key, _) = session
@@ -48,7 +51,11 @@ impl Connection {
         })
     }
 
-    fn start(&self, doing: &str, start: impl FnOnce(&mut Channel) -> std::result::Result<(), ssh2::Error>) -> Result<Talk> {
+    fn start(
+        &self,
+        doing: &str,
+        start: impl FnOnce(&mut Channel) -> std::result::Result<(), ssh2::Error>,
+    ) -> Result<Talk> {
         self.session.set_timeout(milliseconds(self.timeout));
         let mut channel = self.session.channel_session().map_err(|e| failed(doing, &e))?;
         start(&mut channel).map_err(|e| failed(doing, &e))?;
@@ -79,7 +86,9 @@ fn prefer_known_keys(session: &Session, known: &KnownHosts) -> Result<()> {
 
 impl Ssh for Connection {
     fn run(&mut self, command: &str) -> Result<Box<dyn Conversation>> {
-        Ok(Box::new(self.start("starting a command", |channel| channel.exec(command))?))
+        Ok(Box::new(
+            self.start("starting a command", |channel| channel.exec(command))?,
+        ))
     }
 
     fn subsystem(&mut self, name: &str) -> Result<Box<dyn Conversation>> {
@@ -148,7 +157,10 @@ impl Conversation for Talk {
         let _ = self.channel.stderr().take(LONGEST_ERROR).read_to_end(&mut ended.words);
         let closed = self.channel.close().and_then(|()| self.channel.wait_close());
         if closed.is_ok() {
-            let signalled = self.channel.exit_signal().is_ok_and(|signal| signal.exit_signal.is_some());
+            let signalled = self
+                .channel
+                .exit_signal()
+                .is_ok_and(|signal| signal.exit_signal.is_some());
             ended.status = self.channel.exit_status().ok().filter(|_| !signalled);
         }
         ended
@@ -167,7 +179,11 @@ fn milliseconds(time: Duration) -> u32 {
 }
 
 fn failed(doing: &str, error: &ssh2::Error) -> DeliveryError {
-    DeliveryError::wire(doing, &io::Error::from(ssh2::Error::new(error.code(), "")).kind().into()).because(error)
+    DeliveryError::wire(
+        doing,
+        &io::Error::from(ssh2::Error::new(error.code(), "")).kind().into(),
+    )
+    .because(error)
 }
 
 impl DeliveryError {

@@ -54,8 +54,12 @@ fn check_identity(path: &Path) -> Result<()> {
     match found.mode() & 0o077 {
         0 => Ok(()),
         _ if !found.is_file() => Err(refuse(format!("{} is not a file", path.display()))),
-        _ => Err(refuse(format!("others can read {} (mode {:04o})", path.display(), found.mode() & 0o7777))
-            .next(format!("chmod 600 {}", path.display()))),
+        _ => Err(refuse(format!(
+            "others can read {} (mode {:04o})",
+            path.display(),
+            found.mode() & 0o7777
+        ))
+        .next(format!("chmod 600 {}", path.display()))),
     }
 }
 
@@ -140,7 +144,9 @@ impl Attempts<'_> {
             let result = self.session.userauth_password(self.user, password);
             self.note("password".to_owned(), result)
         } else if self.wants("keyboard-interactive") {
-            let mut answer = Answer { password: Some(password) };
+            let mut answer = Answer {
+                password: Some(password),
+            };
             let result = self.session.userauth_keyboard_interactive(self.user, &mut answer);
             self.note("password, asked for by a dialogue".to_owned(), result)
         } else {
@@ -156,7 +162,11 @@ impl Attempts<'_> {
             true => "nothing that is configured could be tried".to_owned(),
             false => format!("tried without success: {}", self.refused.join(", ")),
         };
-        let reason = format!("the server does not let {} in; {refused}; it takes: {}", self.user, said(self.offered.as_bytes()));
+        let reason = format!(
+            "the server does not let {} in; {refused}; it takes: {}",
+            self.user,
+            said(self.offered.as_bytes())
+        );
         Err(DeliveryError::new(Failure::Login, reason))
     }
 }

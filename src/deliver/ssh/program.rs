@@ -111,7 +111,12 @@ fn words_of(mut errors: ChildStderr) -> Vec<u8> {
 }
 
 /// Repeats a call that would block until it does not, or the time is over.
-fn patiently<T>(fd: &impl AsFd, flags: PollFlags, limit: Duration, mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+fn patiently<T>(
+    fd: &impl AsFd,
+    flags: PollFlags,
+    limit: Duration,
+    mut call: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
     let deadline = Instant::now() + limit;
     loop {
         match call() {
@@ -119,7 +124,9 @@ fn patiently<T>(fd: &impl AsFd, flags: PollFlags, limit: Duration, mut call: imp
             other => return other,
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        let time = left.try_into().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let time = left
+            .try_into()
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         match poll(&mut [PollFd::new(fd, flags)], Some(&time)) {
             Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
             Ok(_) | Err(Errno::INTR) => {}

@@ -293,7 +293,10 @@ fn refused(code: u16, words: &str) -> DeliveryError {
         6 => Failure::Conflict,
         _ => classify(words),
     };
-    DeliveryError::new(failure, format!("the TFTP server refuses the file: {words} (error {code})"))
+    DeliveryError::new(
+        failure,
+        format!("the TFTP server refuses the file: {words} (error {code})"),
+    )
 }
 
 /// One transfer: a port of ours, and the port of theirs that has answered first.
@@ -383,7 +386,10 @@ impl Transfer {
 
     fn unexpected(&self) -> DeliveryError {
         let _ = self.send(&packet::illegal());
-        DeliveryError::new(Failure::Remote, "the TFTP server answers something that does not belong here")
+        DeliveryError::new(
+            Failure::Remote,
+            "the TFTP server answers something that does not belong here",
+        )
     }
 }
 
@@ -451,7 +457,10 @@ impl Window {
         self.first = number.wrapping_add(1);
         // Something was lost on the way when not everything is acknowledged: what follows is sent again.
         self.sent = 0;
-        self.waiting.drain(..blocks).map(|datagram| datagram.len() as u64 - 4).sum()
+        self.waiting
+            .drain(..blocks)
+            .map(|datagram| datagram.len() as u64 - 4)
+            .sum()
     }
 }
 

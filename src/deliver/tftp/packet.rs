@@ -88,7 +88,10 @@ pub fn parse(octets: &[u8]) -> Option<Packet<'_>> {
     match kind {
         DATA => Some(Packet::Data(number, rest)),
         ACK => Some(Packet::Ack(number)),
-        ERROR => Some(Packet::Error(number, rest.split(|b| *b == 0).next().unwrap_or_default())),
+        ERROR => Some(Packet::Error(
+            number,
+            rest.split(|b| *b == 0).next().unwrap_or_default(),
+        )),
         _ => None,
     }
 }
@@ -134,13 +137,19 @@ mod tests {
         assert_eq!(parse(&ack(258)), Some(Packet::Ack(258)));
         assert_eq!(parse(b"\0\x05\0\x03full\0"), Some(Packet::Error(3, b"full")));
         assert_eq!(parse(b"\0\x05\0\x03"), Some(Packet::Error(3, b"")));
-        assert_eq!(parse(&[data_head(1).as_slice(), b"xy"].concat()), Some(Packet::Data(1, b"xy")));
+        assert_eq!(
+            parse(&[data_head(1).as_slice(), b"xy"].concat()),
+            Some(Packet::Data(1, b"xy"))
+        );
         let agreed = Options {
             block: Some(1024),
             window: None,
             size: Some(5),
         };
-        assert_eq!(parse(b"\0\x06BLKSIZE\x001024\0tsize\x005\0other\x001\0"), Some(Packet::Options(agreed)));
+        assert_eq!(
+            parse(b"\0\x06BLKSIZE\x001024\0tsize\x005\0other\x001\0"),
+            Some(Packet::Options(agreed))
+        );
     }
 
     #[test]
