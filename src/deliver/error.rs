@@ -136,12 +136,20 @@ pub(super) fn said(words: &[u8]) -> String {
             line.extend(word.chars().take(LONGEST));
         }
         if line.len() > LONGEST {
-            line.truncate(line.floor_char_boundary(LONGEST));
+            while line.len() > LONGEST {
+                line.pop();
+            }
             line.push('…');
             break;
         }
     }
     line
+}
+
+/// The last line that a program wrote: the reason stands at the end.
+pub(super) fn said_last(words: &[u8]) -> String {
+    let mut lines = words.split(|b| *b == b'\n').map(said);
+    lines.rfind(|line: &String| !line.is_empty()).unwrap_or_default()
 }
 
 /// What the words of a server mean. There are no codes in SCP, and SFTP has only "failure" for a full disk.

@@ -5,7 +5,11 @@
 
 use std::{io::Read, time::Duration};
 
-use super::{DeliveryError, Failure, Result, error::said, ssh::Ssh};
+use super::{
+    DeliveryError, Failure, Result,
+    error::{said, said_last},
+    ssh::Ssh,
+};
 
 /// Longest output of a script that is read.
 const LONGEST_OUTPUT: u64 = 16 << 10;
@@ -31,7 +35,12 @@ pub fn ask(ssh: &mut dyn Ssh, script: &str, patience: Duration) -> Result<Option
         .take(LONGEST_OUTPUT)
         .read_to_end(&mut output)
         .map_err(|e| DeliveryError::wire(doing, &e))?;
-    talk.end();
+    let ended = talk.end();
+    // ssh(1) itself has failed, not what it was to run.
+    if output.is_empty() && ended.status == Some(255) {
+        let reason = format!("no connection: {}", said_last(&ended.words));
+        return Err(DeliveryError::new(Failure::Unreachable, reason));
+    }
     let text = String::from_utf8_lossy(&output);
     let mut lines = text.lines();
     Ok(lines

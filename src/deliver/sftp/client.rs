@@ -8,7 +8,7 @@ use std::{
 use super::packet::{self, Attributes, Fields, Packet};
 use crate::deliver::{
     DeliveryError, Failure, Result,
-    error::{classify, said},
+    error::{classify, said, said_last},
     ssh::Conversation,
 };
 
@@ -56,9 +56,12 @@ impl Client {
         // In place of a request's number this one has the version.
         client.send(&Packet::new(packet::INIT, 3).finish(0), &[])?;
         let Ok(answer) = client.receive() else {
-            let words = said(&client.talk.end().words);
-            let reason = format!("the server offers no SFTP: {words}");
-            return Err(DeliveryError::new(Failure::Remote, reason));
+            let ended = client.talk.end();
+            let words = said_last(&ended.words);
+            return Err(match ended.status {
+                Some(255) => DeliveryError::new(Failure::Unreachable, format!("no connection: {words}")),
+                _ => DeliveryError::new(Failure::Remote, format!("the server offers no SFTP: {words}")),
+            });
         };
         let mut fields = Fields(&answer);
         if (fields.octet(), fields.number()) != (Some(packet::VERSION), Some(3)) {

@@ -146,10 +146,11 @@ impl Tftp {
         loop {
             match transfer.receive(wait.min(deadline.saturating_duration_since(Instant::now())))? {
                 // An acknowledgement that comes twice is not answered: each would double all that follow.
-                Some(Reply::Ack(number)) => match window.acknowledged(number) {
-                    0 => {}
-                    octets => return Ok(octets),
-                },
+                Some(Reply::Ack(number)) => {
+                    if let Some(octets) = window.acknowledged(number) {
+                        return Ok(octets);
+                    }
+                }
                 Some(Reply::Error(code, words)) => return Err(refused(code, &words)),
                 Some(Reply::Options(_)) => {}
                 Some(Reply::Data(_)) => return Err(transfer.unexpected()),
@@ -448,19 +449,18 @@ impl Window {
         self.waiting.iter()
     }
 
-    /// The server has everything up to this block. Returns how many octets those are; 0 for an old acknowledgement.
-    fn acknowledged(&mut self, number: u16) -> u64 {
+    /// The server has everything up to this block. Returns how many octets those are, none in an empty
+    /// last block; `None` for an old acknowledgement.
+    fn acknowledged(&mut self, number: u16) -> Option<u64> {
         let blocks = usize::from(number.wrapping_sub(self.first).wrapping_add(1));
         if blocks == 0 || blocks > self.waiting.len() {
-            return 0;
+            return None;
         }
         self.first = number.wrapping_add(1);
         // Something was lost on the way when not everything is acknowledged: what follows is sent again.
         self.sent = 0;
-        self.waiting
-            .drain(..blocks)
-            .map(|datagram| datagram.len() as u64 - 4)
-            .sum()
+        let arrived = self.waiting.drain(..blocks);
+        Some(arrived.map(|datagram| datagram.len() as u64 - 4).sum())
     }
 }
 
@@ -478,10 +478,10 @@ mod tests {
     fn an_acknowledgement_that_comes_twice_changes_nothing() {
         let mut window = window(1, 1);
         window.first = 7;
-        assert_eq!(window.acknowledged(6), 0);
-        assert_eq!(window.acknowledged(8), 0);
-        assert_eq!(window.acknowledged(7), 4);
-        assert_eq!(window.acknowledged(7), 0);
+        assert_eq!(window.acknowledged(6), None);
+        assert_eq!(window.acknowledged(8), None);
+        assert_eq!(window.acknowledged(7), Some(4));
+        assert_eq!(window.acknowledged(7), None);
         assert_eq!(window.first, 8);
     }
 
@@ -490,7 +490,7 @@ mod tests {
         let mut window = window(4, 4);
         window.first = 65534;
         assert_eq!(window.unsent().count(), 4);
-        assert_eq!(window.acknowledged(0), 12);
+        assert_eq!(window.acknowledged(0), Some(12));
         assert_eq!((window.first, window.waiting.len()), (1, 1));
         assert_eq!(window.unsent().count(), 1, "what follows a gap is sent again");
     }

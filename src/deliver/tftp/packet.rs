@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn packets_are_as_the_standards_have_them() {
         let request = request(WRITE, "in/a", &[("tsize", 5), ("blksize", 1468)]);
-        assert_eq!(request, b"\0\x02in/a\0octet\0tsize\05\0blksize\x001468\0");
+        assert_eq!(request, b"\0\x02in/a\0octet\0tsize\x005\0blksize\x001468\0");
         assert_eq!(parse(&ack(258)), Some(Packet::Ack(258)));
         assert_eq!(parse(b"\0\x05\0\x03full\0"), Some(Packet::Error(3, b"full")));
         assert_eq!(parse(b"\0\x05\0\x03"), Some(Packet::Error(3, b"")));
