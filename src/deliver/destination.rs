@@ -105,8 +105,12 @@ fn unfit(push: &Push, scheme: Scheme) -> Vec<(&'static str, String)> {
             found.extend(given.map(|key| (key, "is not for tftp".to_owned())));
         }
         Scheme::Scp | Scheme::Sftp if !push.command.is_empty() => {
-            let given = given.chain(push.bind.is_some().then_some("bind"));
-            found.extend(given.map(|key| (key, format!("is not for a connection that {} makes", push.command[0]))));
+            let secrets = [
+                ("passphrase", push.passphrase.is_some()),
+                ("password", push.password.is_some()),
+            ];
+            let given = secrets.into_iter().filter(|(_, given)| *given);
+            found.extend(given.map(|(key, _)| (key, format!("cannot be told to {}; use its agent", push.command[0]))));
             if push.command.iter().any(String::is_empty) {
                 found.push(("command", "has an empty text".to_owned()));
             }
@@ -264,6 +268,10 @@ mod tests {
             ["agent"]
         );
         assert_eq!(problems("url = \"sftp://a@h/\"\ncommand = [\"ssh\"]"), [""; 0]);
+        assert_eq!(
+            problems("url = \"sftp://a@h/\"\ncommand = [\"ssh\"]\npassword = \"x\""),
+            ["password"]
+        );
         assert_eq!(
             problems(
                 "url = \"scp://a@h/\"\nagent = true\npassphrase = \"x\"\nremote-name = \"{date}\"\ntimeout = \"0s\""

@@ -20,8 +20,8 @@ const MARK: &str = "billdrop-answer";
 /// What a slow disk gets through in a second: how long a checksum may take follows from it.
 const SLOWEST_DISK: u64 = 10 << 20;
 
-/// Prints the SHA-256 of standard input, whatever the program for it is called.
-const SHA256: &str = "{ sha256sum || shasum -a 256 || sha256 || openssl dgst -sha256 || :; } 2>/dev/null";
+/// Prints the SHA-256 of standard input, whatever the program for it is called. That of OpenSSL is several times faster.
+const SHA256: &str = "{ openssl dgst -sha256 || sha256sum || shasum -a 256 || sha256 || :; } 2>/dev/null";
 
 /// Runs a script of sh(1) there and returns the lines of its answer; `None` if there is no shell.
 pub fn ask(ssh: &mut dyn Ssh, script: &str, patience: Duration) -> Result<Option<Vec<String>>> {
@@ -149,7 +149,10 @@ mod tests {
         let (partial, path) = (at(".it's $(x).partial"), at("it's $(x)"));
         std::fs::write(&partial, "hello").unwrap();
         let said = run(&finish(&partial, &path, 5, SUM));
-        assert_eq!(said, format!("{MARK}\n5\n{SUM} -\nrenamed\n"));
+        assert!(
+            said.starts_with(&format!("{MARK}\n5\n")) && said.contains(SUM) && said.ends_with("\nrenamed\n"),
+            "{said}"
+        );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "hello");
 
         let said = run(&unless_taken(&path, "echo free"));

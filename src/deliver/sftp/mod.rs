@@ -5,6 +5,8 @@ mod packet;
 
 use std::time::{Duration, Instant, SystemTime};
 
+use sha2::{Digest, Sha256};
+
 use self::client::{Client, Handle, Status};
 use super::{
     DeliveryError, Destination, Failure, Link, Receipt, Result, Shipment, Verified,
@@ -13,6 +15,9 @@ use super::{
     partial_name, shell,
     ssh::{self, Ssh},
 };
+
+/// Up to this size, in octets, reading a file back is cheaper than running a command.
+const READ_BACK: u64 = 64 << 10;
 
 pub fn connect(destination: &Destination) -> Result<Box<dyn Link>> {
     let mut ssh = ssh::connect(destination)?;
@@ -194,15 +199,12 @@ impl Sftp {
         Ok(status.while_doing(doing))
     }
 
-    /// By `sha256sum`, where the account may run commands, too, and sees the same files.
+    /// Reads a small file back; else by `sha256sum`, where the account may run commands, too, and sees the same files.
     fn is_same_by_checksum(&mut self, partial: &str, shipment: &Shipment<'_>) -> Result<bool> {
-        if !self.asks_shell {
-            return Ok(false);
-        }
-        let patience = shell::patience(self.timeout, shipment.octets);
-        let answer = shell::ask(self.ssh.as_mut(), &shell::checksum(partial), patience);
-        let sum = answer.ok().flatten().and_then(|lines| shell::found(&lines).1);
-        self.client.patience(self.timeout);
+        let sum = match shipment.octets {
+            ..=READ_BACK => self.read_back(partial)?,
+            _ => self.ask_shell(partial, shipment)?,
+        };
         match sum {
             Some(sum) if sum == shipment.sha256 => Ok(true),
             Some(_) => {
@@ -213,11 +215,33 @@ impl Sftp {
                 );
                 Err(DeliveryError::new(Failure::Damaged, reason))
             }
-            None => {
-                self.asks_shell = false;
-                Ok(false)
-            }
+            None => Ok(false),
         }
+    }
+
+    fn read_back(&mut self, partial: &str) -> Result<Option<String>> {
+        let Ok(handle) = self.client.open(partial, packet::FOR_READING)? else {
+            return Ok(None);
+        };
+        let (mut hash, mut offset) = (Sha256::new(), 0);
+        while let Ok(Some(data)) = self.client.read(&handle, offset)? {
+            offset += data.len() as u64;
+            hash.update(&data);
+        }
+        let _ = self.client.close(handle)?;
+        Ok(Some(hash.finalize().iter().map(|b| format!("{b:02x}")).collect()))
+    }
+
+    fn ask_shell(&mut self, partial: &str, shipment: &Shipment<'_>) -> Result<Option<String>> {
+        if !self.asks_shell {
+            return Ok(None);
+        }
+        let patience = shell::patience(self.timeout, shipment.octets);
+        let answer = shell::ask(self.ssh.as_mut(), &shell::checksum(partial), patience);
+        self.client.patience(self.timeout);
+        let sum = answer.ok().flatten().and_then(|lines| shell::found(&lines).1);
+        self.asks_shell = sum.is_some();
+        Ok(sum)
     }
 
     /// Somebody else may have taken the name meanwhile, or renaming is not allowed.

@@ -2,6 +2,8 @@
 
 use std::{
     io::{self, Read, Write},
+    net::TcpStream,
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,6 +20,8 @@ const FAREWELL: u32 = 200;
 
 pub struct Connection {
     session: Session,
+    /// The same connection again, for its options.
+    stream: Arc<TcpStream>,
     timeout: Duration,
 }
 
@@ -30,6 +34,7 @@ impl Connection {
         let stream = socket::connect_tcp(host, port, destination.bind, destination.timeout)?;
         let mut session = Session::new().map_err(|e| failed("making a session", &e))?;
         session.set_timeout(milliseconds(destination.timeout));
+        let options = stream.try_clone().map_err(|e| DeliveryError::wire("connecting", &e))?;
         session.set_tcp_stream(stream);
         prefer_known_keys(&session, &known)?;
         session.handshake().map_err(|e| {
@@ -47,6 +52,7 @@ impl Connection {
         session.set_keepalive(true, KEEPALIVE);
         Ok(Connection {
             session,
+            stream: Arc::new(options),
             timeout: destination.timeout,
         })
     }
@@ -57,11 +63,14 @@ impl Connection {
         start: impl FnOnce(&mut Channel) -> std::result::Result<(), ssh2::Error>,
     ) -> Result<Talk> {
         self.session.set_timeout(milliseconds(self.timeout));
+        acknowledge_at_once(&self.stream);
         let mut channel = self.session.channel_session().map_err(|e| failed(doing, &e))?;
+        acknowledge_at_once(&self.stream);
         start(&mut channel).map_err(|e| failed(doing, &e))?;
         Ok(Talk {
             channel,
             session: self.session.clone(),
+            stream: Arc::clone(&self.stream),
             failed: false,
         })
     }
@@ -104,6 +113,7 @@ impl Ssh for Connection {
 struct Talk {
     channel: Channel,
     session: Session,
+    stream: Arc<TcpStream>,
     failed: bool,
 }
 
@@ -120,6 +130,7 @@ impl Talk {
 
 impl Read for Talk {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        acknowledge_at_once(&self.stream);
         let result = self.channel.read(buffer);
         self.note(result)
     }
@@ -152,9 +163,11 @@ impl Conversation for Talk {
         if self.failed {
             return ended;
         }
+        acknowledge_at_once(&self.stream);
         let _ = self.channel.send_eof();
         let _ = io::copy(&mut (&mut self.channel).take(LONGEST_ERROR), &mut io::sink());
         let _ = self.channel.stderr().take(LONGEST_ERROR).read_to_end(&mut ended.words);
+        acknowledge_at_once(&self.stream);
         let closed = self.channel.close().and_then(|()| self.channel.wait_close());
         if closed.is_ok() {
             let signalled = self
@@ -172,6 +185,12 @@ impl Drop for Talk {
         // Giving the channel up sends a message, which nobody may be there to take.
         self.session.set_timeout(FAREWELL);
     }
+}
+
+/// sshd sends its answers in small pieces and waits after each until it is acknowledged, which takes 40 ms by default.
+/// The kernel forgets this again and again.
+fn acknowledge_at_once(stream: &TcpStream) {
+    let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
 }
 
 fn milliseconds(time: Duration) -> u32 {

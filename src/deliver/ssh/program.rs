@@ -1,8 +1,10 @@
 //! An SSH connection by a program such as ssh(1), for what libssh2 cannot: jump hosts, keys in hardware, OpenSSH's speed.
 //!
-//! The program has its own configuration, known hosts and keys. It is started for each command; an SFTP link is one.
+//! The program has its own configuration; what ours says goes before it. It is started for each command; an SFTP link is
+//! one.
 
 use std::{
+    ffi::OsString,
     io::{self, Read, Write},
     os::fd::AsFd,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
@@ -23,6 +25,8 @@ use crate::{
 
 pub struct Program {
     command: Vec<String>,
+    /// What stands in our configuration, in the words of ssh(1).
+    options: Vec<OsString>,
     endpoint: Endpoint,
     timeout: Duration,
 }
@@ -31,6 +35,7 @@ impl Program {
     pub fn new(destination: &Destination) -> Self {
         Program {
             command: destination.command.clone(),
+            options: options(destination),
             endpoint: destination.endpoint.clone(),
             timeout: destination.timeout,
         }
@@ -43,6 +48,7 @@ impl Program {
         let mut child = Command::new(program)
             .args(&self.command[1..])
             .args(["-oBatchMode=yes", "-oServerAliveInterval=15", &connect, "-x", "-T"])
+            .args(&self.options)
             .args(["-p", &port.to_string(), "-l", user])
             .args(before)
             .args(["--", host, what])
@@ -66,6 +72,33 @@ impl Program {
             .map_err(|e| DeliveryError::wire(&format!("starting {program}"), &e))?;
         Ok(Box::new(talk))
     }
+}
+
+fn options(destination: &Destination) -> Vec<OsString> {
+    let with = |option: &str, value: &std::ffi::OsStr| {
+        let mut whole = OsString::from(option);
+        whole.push(value);
+        whole
+    };
+    let mut options = Vec::new();
+    if let Some(identity) = &destination.identity {
+        options.extend([
+            with("-oIdentityFile=", identity.as_os_str()),
+            "-oIdentitiesOnly=yes".into(),
+        ]);
+    }
+    if let Some(known) = &destination.known_hosts {
+        options.push(with("-oUserKnownHostsFile=", known.as_os_str()));
+        options.push("-oGlobalKnownHostsFile=none".into());
+    }
+    options.push(match destination.accept_new {
+        true => "-oStrictHostKeyChecking=accept-new".into(),
+        false => "-oStrictHostKeyChecking=yes".into(),
+    });
+    if let Some(bind) = destination.bind {
+        options.push(format!("-oBindAddress={bind}").into());
+    }
+    options
 }
 
 impl Ssh for Program {
