@@ -656,10 +656,10 @@ fn tftp_brings_a_document_that_a_real_server_has_whole() {
     };
     let to = destination(&format!("tftp://127.0.0.1:{}/", tftpd.port), "");
     let mut link = deliver::connect(&to).unwrap();
-    // Around the ends of blocks, and more blocks of 512 octets than there are numbers.
-    for (octets, more) in [(0, ""), (1, ""), (511, ""), (512, ""), (65464, ""), (3_000_001, "")] {
+    // Around the ends of blocks; an empty one ends what fills the last block.
+    for octets in [0, 1, 511, 512, 65464, 3_000_001] {
         let document = Document::new(place.path(), octets);
-        let name = format!("a{octets}{more}");
+        let name = format!("a{octets}");
         let receipt = link
             .put(&document.shipment(&name), &mut |_| ())
             .unwrap_or_else(|e| panic!("{octets}: {e}"));
@@ -736,6 +736,50 @@ fn a_file_that_is_not_what_it_was_is_not_sent() {
         assert_eq!(put(&to, &shipment).unwrap_err().failure(), Failure::Configuration);
         assert_eq!(names(&place.inbox), [""; 0], "{scheme}");
     }
+}
+
+#[test]
+fn addresses_of_both_kinds_work() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return say("IPv6 was not tried: this host has no ::1");
+    }
+    let place = place();
+    let sshd = Sshd::start_with(&place.path().join("sshd"), "ListenAddress ::1");
+    let known = fs::read_to_string(sshd.known_hosts()).unwrap();
+    fs::write(sshd.known_hosts(), known.replace("[127.0.0.1]", "[::1]")).unwrap();
+    let url = format!("sftp://{}@[::1]:{}{}/", sshd::account(), sshd.port, place.url());
+    let keys = format!(
+        "identity = {:?}\nknown-hosts = {:?}",
+        sshd.identity(),
+        sshd.known_hosts()
+    );
+    for command in ["", "command = [\"ssh\", \"-F\", \"none\"]"] {
+        let to = destination(&url, &format!("{keys}\n{command}"));
+        let document = Document::new(place.path(), 1000 + command.len());
+        let name = format!("a{}", command.len());
+        put(&to, &document.shipment(&name)).unwrap_or_else(|e| panic!("{e}\n{}", sshd.log()));
+        document.assert_is(&place.inbox.join(name));
+    }
+}
+
+/// What `scp` would take a hundred connections for.
+#[test]
+fn many_documents_go_over_one_connection() {
+    let place = place();
+    let sshd = Sshd::start(&place.path().join("sshd"));
+    let document = Document::new(place.path(), 1000);
+    for scheme in ["sftp", "scp"] {
+        let before = sshd.log().matches("Accepted publickey").count();
+        let to = by_key(&sshd, &sshd::account(), scheme, sshd.port, &place.url(), "");
+        let mut link = deliver::connect(&to).unwrap();
+        for number in 0..100 {
+            let receipt = link.put(&document.shipment(&format!("{scheme}{number}")), &mut |_| ());
+            assert_eq!(receipt.unwrap().verified, Verified::Sha256);
+        }
+        assert_eq!(sshd.log().matches("Accepted publickey").count(), before + 1);
+    }
+    assert_eq!(names(&place.inbox).len(), 200);
+    document.assert_is(&place.inbox.join("scp99"));
 }
 
 #[test]

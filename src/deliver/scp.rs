@@ -3,7 +3,7 @@
 //! We send a line with the times, a line with mode, size and name, the octets, and a zero octet. Each is answered by a
 //! zero octet, or by 1 or 2 and a line that says what is wrong. Only the answer to the last one means success.
 //!
-//! Where the account has a shell, the file comes under a temporary name, is compared there and linked to its final name;
+//! One scp on a directory takes many files. Where the account has a shell, each comes under a temporary name, is compared there and linked to its final name;
 //! else it is written straight under its final name, as every scp does.
 
 use std::{
@@ -17,7 +17,7 @@ use super::{
     local::{Comparison, Likeness, Local, conflict},
     pace::Pace,
     partial_name,
-    shell::{self, quoted},
+    shell::{self, Shell, quoted},
     ssh::{self, Conversation, Ssh},
 };
 
@@ -29,10 +29,11 @@ const LONGEST_LINE: usize = 4096;
 
 pub fn connect(destination: &Destination) -> Result<Box<dyn Link>> {
     let mut ssh = ssh::connect(destination)?;
-    let has_shell = shell::ask(ssh.as_mut(), &shell::probe(), destination.timeout)?.is_some();
+    let shell = Shell::start(ssh.as_mut())?;
     Ok(Box::new(Scp {
+        shell,
+        sink: None,
         ssh,
-        has_shell,
         directory: destination.endpoint.directory.clone(),
         mode: destination.mode,
         timeout: destination.timeout,
@@ -41,8 +42,11 @@ pub fn connect(destination: &Destination) -> Result<Box<dyn Link>> {
 }
 
 struct Scp {
+    /// Before the connection that they use, since fields are dropped in order.
+    shell: Option<Shell>,
+    /// `scp -t` on the directory, which takes one file after the other.
+    sink: Option<Box<dyn Conversation>>,
     ssh: Box<dyn Ssh>,
-    has_shell: bool,
     directory: String,
     mode: Option<u32>,
     timeout: Duration,
@@ -52,9 +56,13 @@ struct Scp {
 impl Link for Scp {
     fn put(&mut self, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<Receipt> {
         let begin = Instant::now();
-        let mut receipt = match self.has_shell {
-            true => self.put_and_rename(shipment, progress)?,
-            false => self.put_straight(shipment, progress)?,
+        let mut receipt = match self.shell.take() {
+            Some(mut shell) => {
+                let receipt = self.put_and_rename(&mut shell, shipment, progress)?;
+                self.shell = Some(shell);
+                receipt
+            }
+            None => self.put_straight(shipment, progress)?,
         };
         receipt.elapsed = begin.elapsed();
         Ok(receipt)
@@ -62,33 +70,45 @@ impl Link for Scp {
 }
 
 impl Scp {
-    fn put_and_rename(&mut self, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<Receipt> {
+    fn put_and_rename(
+        &mut self,
+        shell: &mut Shell,
+        shipment: &Shipment<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Receipt> {
+        let name = partial_name(shipment.remote_name);
         let path = format!("{}{}", self.directory, shipment.remote_name);
-        let partial = format!("{}{}", self.directory, partial_name(shipment.remote_name));
-        let (here, there) = (quoted(&partial), format!("exec scp -pt -- {}", quoted(&partial)));
-        let script = shell::unless_taken(&path, &format!("rm -f {here}; {there}"));
-        let mut talk = self.ssh.run(&shell::command(&script))?;
-        talk.patience(shell::patience(self.timeout, shipment.octets));
-        match first_answer(talk.as_mut())? {
-            First::Ready => {}
-            First::Error(words) => return Err(refused(&words)),
-            First::Words(lines) => {
-                let receipt = found(&lines, shipment).ok_or_else(|| conflict(shipment.remote_name))?;
-                progress(shipment.octets);
-                return Ok(receipt);
-            }
+        let partial = format!("{}{name}", self.directory);
+        let patience = shell::patience(self.timeout, shipment.octets);
+        let lines = shell.ask(&shell::look(&path, &partial), patience)?;
+        if lines.last().is_none_or(|last| last != shell::FREE) {
+            let receipt = found(&lines, shipment).ok_or_else(|| conflict(shipment.remote_name))?;
+            progress(shipment.octets);
+            return Ok(receipt);
         }
-        talk.patience(self.timeout);
-        if let Err(e) = self.send(talk, shipment, progress) {
+        let mut sink = match self.sink.take() {
+            Some(sink) => sink,
+            None => {
+                let directory = if self.directory.is_empty() {
+                    "."
+                } else {
+                    &self.directory
+                };
+                self.start(&format!("scp -ptd -- {}", quoted(directory)))?
+            }
+        };
+        if let Err(e) = self.send(sink.as_mut(), &name, shipment, progress) {
             if e.failure() != Failure::Interrupted {
                 // It would only take the space that is missing. Whether that works or not, the next run removes it.
-                let _ = shell::ask(self.ssh.as_mut(), &shell::remove(&partial), self.timeout);
+                let _ = shell.ask(&shell::remove(&partial), self.timeout);
             }
             return Err(e);
         }
-        let script = shell::finish(&partial, &path, shipment.octets, shipment.sha256);
-        let patience = shell::patience(self.timeout, shipment.octets);
-        let lines = shell::ask(self.ssh.as_mut(), &script, patience)?.unwrap_or_default();
+        self.sink = Some(sink);
+        let lines = shell.ask(
+            &shell::finish(&partial, &path, shipment.octets, shipment.sha256),
+            patience,
+        )?;
         if lines.last().is_none_or(|last| last != "renamed") {
             return Err(shell::unfinished(&lines, shipment.remote_name));
         }
@@ -96,6 +116,16 @@ impl Scp {
             renamed: true,
             ..sent(shipment, verified(shell::found(&lines).1, shipment))
         })
+    }
+
+    /// Starts the receiving side of scp, which says that it is ready.
+    fn start(&mut self, command: &str) -> Result<Box<dyn Conversation>> {
+        let mut talk = self.ssh.run(command)?;
+        match first_answer(talk.as_mut())? {
+            First::Ready => Ok(talk),
+            First::Error(words) => Err(refused(&words)),
+            First::Words(words) => Err(refused(&complaint(talk, &words))),
+        }
     }
 
     fn put_straight(&mut self, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<Receipt> {
@@ -112,13 +142,14 @@ impl Scp {
             // What a cut connection has left is completed from its begin.
             Some(Likeness::Beginning) | None => {}
         }
-        let mut talk = self.ssh.run(&format!("scp -pt -- {}", quoted(&path)))?;
-        match first_answer(talk.as_mut())? {
-            First::Ready => {}
-            First::Error(words) => return Err(refused(&words)),
-            First::Words(lines) => return Err(refused(&complaint(talk, &lines))),
+        let mut talk = self.start(&format!("scp -pt -- {}", quoted(&path)))?;
+        self.send(talk.as_mut(), shipment.remote_name, shipment, progress)?;
+        let ended = talk.end();
+        if let Some(status @ 1..) = ended.status {
+            let words = said(&ended.words);
+            let reason = format!("scp there ended with status {status}: {words}");
+            return Err(DeliveryError::new(classify(&words), reason));
         }
-        self.send(talk, shipment, progress)?;
         let verified = match self.size_of(&path)? {
             None => Verified::Nothing,
             Some(octets) if octets == shipment.octets => Verified::Size,
@@ -133,46 +164,33 @@ impl Scp {
         Ok(sent(shipment, verified))
     }
 
-    /// Everything after the first zero octet. Success is the answer to the last one, and the status 0.
+    /// One file, from the line with its times to the answer that means success.
     fn send(
         &mut self,
-        mut talk: Box<dyn Conversation>,
+        talk: &mut dyn Conversation,
+        name: &str,
         shipment: &Shipment<'_>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<()> {
         let mut local = Local::open(shipment)?;
         let mode = self.mode.unwrap_or(shipment.mode) & 0o7777;
         let seconds = seconds(shipment.modified);
-        let outcome = (|| {
-            say(talk.as_mut(), &format!("T{seconds} 0 {seconds} 0\n"))?;
-            say(
-                talk.as_mut(),
-                &format!("C{mode:04o} {} {}\n", shipment.octets, shipment.remote_name),
-            )?;
-            let mut buffer = vec![0; self.pace.piece(PIECE)];
-            let mut done = 0;
-            while local.left() > 0 {
-                let piece = local.fill(&mut buffer)?;
-                self.pace.take(piece);
-                talk.write_all(&buffer[..piece]).map_err(|e| cut(talk.as_mut(), &e))?;
-                done += piece as u64;
-                progress(done);
-            }
-            talk.write_all(&[0]).map_err(|e| cut(talk.as_mut(), &e))?;
-            // Its disk may take a while to swallow what is in its memory.
-            talk.patience(shell::patience(self.timeout, shipment.octets));
-            answer(talk.as_mut())
-        })();
-        outcome?;
-        let ended = talk.end();
-        match ended.status {
-            None | Some(0) => Ok(()),
-            Some(status) => {
-                let words = said(&ended.words);
-                let reason = format!("scp there ended with status {status}: {words}");
-                Err(DeliveryError::new(classify(&words), reason))
-            }
+        talk.patience(self.timeout);
+        say(talk, &format!("T{seconds} 0 {seconds} 0\n"))?;
+        say(talk, &format!("C{mode:04o} {} {name}\n", shipment.octets))?;
+        let mut buffer = vec![0; self.pace.piece(PIECE)];
+        let mut done = 0;
+        while local.left() > 0 {
+            let piece = local.fill(&mut buffer)?;
+            self.pace.take(piece);
+            talk.write_all(&buffer[..piece]).map_err(|e| cut(talk, &e))?;
+            done += piece as u64;
+            progress(done);
         }
+        talk.write_all(&[0]).map_err(|e| cut(talk, &e))?;
+        // Its disk may take a while to swallow what is in its memory.
+        talk.patience(shell::patience(self.timeout, shipment.octets));
+        answer(talk)
     }
 
     /// Reads back what has the final name already. `None`: nothing has, or the server does not say.
@@ -264,7 +282,7 @@ enum First {
     Ready,
     Error(String),
     /// Something else than scp.
-    Words(Vec<String>),
+    Words(String),
 }
 
 fn first_answer(talk: &mut dyn Conversation) -> Result<First> {
@@ -272,7 +290,7 @@ fn first_answer(talk: &mut dyn Conversation) -> Result<First> {
     let doing = "starting scp there";
     let mut octet = [0];
     match talk.read(&mut octet).map_err(|e| DeliveryError::wire(doing, &e))? {
-        0 => return Ok(First::Words(Vec::new())),
+        0 => return Ok(First::Words(String::new())),
         _ if octet[0] == 0 => return Ok(First::Ready),
         _ => line.push(octet[0]),
     }
@@ -282,17 +300,14 @@ fn first_answer(talk: &mut dyn Conversation) -> Result<First> {
     if line[0] <= 2 {
         return Ok(First::Error(said(&line[1..])));
     }
-    let text = String::from_utf8_lossy(&line);
-    Ok(First::Words(
-        text.lines().skip(1).map(|line| said(line.as_bytes())).collect(),
-    ))
+    Ok(First::Words(said(&line)))
 }
 
 /// What stood on standard error, or on standard output, of something that is not scp.
-fn complaint(talk: Box<dyn Conversation>, lines: &[String]) -> String {
+fn complaint(talk: Box<dyn Conversation>, instead: &str) -> String {
     let ended = talk.end();
     match said(&ended.words) {
-        words if words.is_empty() => format!("no scp there: {}", lines.join(" ")),
+        words if words.is_empty() => format!("no scp there: {instead}"),
         words => words,
     }
 }
