@@ -622,6 +622,53 @@ fn a_full_disk_there_is_named_as_the_reason_and_nothing_is_left_on_it() {
 }
 
 #[test]
+fn a_dialogue_that_asks_for_the_password_is_answered_once() {
+    with_own_mounts("a_dialogue_that_asks_for_the_password_is_answered_once", || {
+        let place = place();
+        fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        chown(&place.inbox, Some(sshd::BILL), Some(sshd::BILL)).unwrap();
+        // PAM asks the system itself who there is, so these files stand over the host's own, for this test alone.
+        let hash = namespace::output("openssl", ["passwd", "-6", "open sesame"]);
+        let hash = String::from_utf8(hash).unwrap();
+        let pam = "auth required pam_unix.so nodelay\naccount required pam_unix.so\nsession required pam_permit.so\n";
+        for (over, line) in [
+            ("/etc/passwd", format!("bill:x:{0}:{0}::/:/bin/sh\n", sshd::BILL)),
+            ("/etc/shadow", format!("bill:{}:20000:0:99999:7:::\n", hash.trim())),
+            ("/etc/pam.d/sshd", pam.to_owned()),
+        ] {
+            let mut text = fs::read_to_string(over).unwrap();
+            if over == "/etc/pam.d/sshd" {
+                text.clear();
+            }
+            let own = place.path().join(over.replace('/', "_"));
+            fs::write(&own, text + &line).unwrap();
+            namespace::output("mount", ["--bind", own.to_str().unwrap(), over]);
+        }
+        let pam = "UsePAM yes\nKbdInteractiveAuthentication yes";
+        let sshd = Sshd::start_for_account("bill", &place.path().join("sshd"), pam);
+        let document = Document::new(place.path(), 1000);
+        for (password, works) in [("open sesame", true), ("hunter2", false)] {
+            let url = format!("sftp://bill@127.0.0.1:{}{}/", sshd.port, place.url());
+            let more = format!("known-hosts = {:?}\npassword = {password:?}", sshd.known_hosts());
+            let outcome = put(&destination(&url, &more), &document.shipment("a"));
+            let failure = outcome.map_err(|e| e.failure()).map(|_| ());
+            assert_eq!(
+                failure,
+                if works { Ok(()) } else { Err(Failure::Login) },
+                "{}",
+                sshd.log()
+            );
+        }
+        assert_eq!(
+            sshd.log().matches("PAM: Authentication failure").count(),
+            1,
+            "{}",
+            sshd.log()
+        );
+    });
+}
+
+#[test]
 fn a_chrooted_account_for_sftp_alone_is_enough() {
     with_own_mounts("a_chrooted_account_for_sftp_alone_is_enough", || {
         // Each directory above a chroot must be closed to others, as no temporary directory is.

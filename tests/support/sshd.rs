@@ -37,6 +37,11 @@ impl Sshd {
         Sshd::start_for(&account(), &[], directory, more)
     }
 
+    /// The same for another account that there is. Only root can let others in.
+    pub fn start_for_account(account: &str, directory: &Path, more: &str) -> Self {
+        Sshd::start_for(account, &[], directory, more)
+    }
+
     /// A server for the made-up account `bill` (uid 22003), who has this password. Only root can let others in.
     ///
     /// Nothing is written to /etc: libnss_wrapper shows the account to the server and to what it starts.
