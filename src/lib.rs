@@ -15,8 +15,9 @@
 //! 7. [`ledger`] is the durable memory: which documents exist, what became of them, who is still to be told.
 //! 8. [`spool`] is the heart: it brings a document into the drop-box directory so that it is whole or absent, offers one
 //!    at a time, and repairs what a killed run has left.
-//! 9. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
-//! 10. [`log`] keeps a few files of what was captured and what went wrong, for people. The documents are the record.
+//! 9. [`deliver`] brings documents to destinations (SCP, SFTP, TFTP) so that each is there whole or not at all.
+//! 10. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
+//! 11. [`log`] keeps a few files of what was captured and what went wrong, for people. The documents are the record.
 //!
 //! [`command`] wires these together, one file per subcommand; [`cli`] defines the command line, [`exit`] the exit statuses
 //! and the error that every command ends with, [`trust`] says whose files are believed, [`tls`] whose certificates,
@@ -54,6 +55,8 @@ pub mod document;
 pub mod ledger;
 
 pub mod spool;
+
+pub mod deliver;
 
 pub mod notify;
 

@@ -90,8 +90,12 @@ fn entries() -> Vec<Entry> {
 fn with_and_without(entry: &Entry, entries: &[Entry]) -> (Config, Config) {
     let (table, key) = &entry.key;
     let mut without = header(table);
+    let mut is_needed = false;
     loop {
-        let with = format!("{without}{key} = {}\n", entry.value);
+        let with = match is_needed {
+            true => without.clone(),
+            false => format!("{without}{key} = {}\n", entry.value),
+        };
         let missing = match (toml::from_str(&without), toml::from_str(&with)) {
             (Ok(without), Ok(with)) => return (with, without),
             (Err(e), _) | (_, Err(e)) => e.message().to_owned(),
@@ -105,10 +109,7 @@ fn with_and_without(entry: &Entry, entries: &[Entry]) -> (Config, Config) {
             .find(|e| e.key == (table.clone(), name.to_owned()))
             .unwrap();
         without += &format!("{name} = {}\n", needed.value);
-        if name == key {
-            let config: Config = toml::from_str(&without).unwrap();
-            return (config.clone(), config);
-        }
+        is_needed |= name == key;
     }
 }
 

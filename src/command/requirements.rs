@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use crate::{
     capture,
     config::{self, Config, Manager, Problem, Size, Span},
-    notify, spool,
+    deliver, notify, spool,
 };
 
 /// Longest text of `ccmtrCollectionDestination`, in octets (CISCO-CABLE-METERING-MIB).
@@ -33,6 +33,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     log(config, &mut problem);
     devices(config, &mut problem);
     sources(config, &mut problem);
+    destinations(config, &mut problem);
     for (index, manager) in config.managers.iter().enumerate() {
         manager_problems(index, manager, &mut problem);
     }
@@ -223,6 +224,23 @@ fn log(config: &Config, problem: &mut impl FnMut(&str, String)) {
                 spool.display()
             ),
         );
+    }
+}
+
+/// Where documents are brought to.
+fn destinations(config: &Config, problem: &mut impl FnMut(&str, String)) {
+    let mut names = HashSet::new();
+    for (index, push) in config.destinations.iter().enumerate() {
+        if !names.insert(&push.name) {
+            let reason = format!(
+                "{:?} is the name of an earlier destination; give each its own",
+                push.name
+            );
+            problem(&format!("push[{index}].name"), reason);
+        }
+        for (key, reason) in deliver::check(push) {
+            problem(&format!("push[{index}].{key}"), reason);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod device;
 mod load;
 mod log;
 mod manager;
+mod push;
 mod quantity;
 mod secret;
 mod source;
@@ -22,6 +23,7 @@ pub use device::{Device, DeviceKind, Location, Tls};
 pub use load::{DEFAULT_FILE, Loaded, Problem, load};
 pub use log::{Log, LogFormat};
 pub use manager::{AuthProtocol, DEFAULT_ENTERPRISE, Manager, PrivacyProtocol, Snmp, SnmpVersion};
+pub use push::{Endpoint, Push, Scheme};
 pub use quantity::{Mode, Size, Span};
 pub use secret::Secret;
 pub use source::{Linux, Source, SourceKind, SourceTable};
@@ -44,6 +46,8 @@ pub struct Config {
     /// What `billing_config.csv` names, once it has been read.
     #[serde(skip)]
     pub devices: Vec<Device>,
+    #[serde(rename = "push")]
+    pub destinations: Vec<Push>,
     #[serde(rename = "notify")]
     pub managers: Vec<Manager>,
     pub snmp: Snmp,
@@ -160,7 +164,12 @@ impl Config {
             .iter()
             .flat_map(|m| [&m.community, &m.auth_password, &m.privacy_password]);
         let of_sources = self.sources.iter().map(|source| &source.password);
-        of_managers.chain(of_sources).flatten().any(Secret::is_plain_text)
+        let of_destinations = self.destinations.iter().flat_map(|d| [&d.password, &d.passphrase]);
+        of_managers
+            .chain(of_sources)
+            .chain(of_destinations)
+            .flatten()
+            .any(Secret::is_plain_text)
     }
 
     /// What is to be asked: the sources of the configuration, then the devices of `billing_config.csv`. When there are

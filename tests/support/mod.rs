@@ -8,9 +8,11 @@ pub mod captured;
 pub mod cucm;
 pub mod faults;
 pub mod namespace;
+pub mod proxy;
 pub mod simulators;
 pub mod snmptrapd;
 pub mod sshd;
+pub mod tftpd;
 
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command};

@@ -6,13 +6,17 @@
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use super::{Peer, free_port, wait_until};
 
-const PACKAGES: &str = "openssh-server openssh-client";
+const PACKAGES: &str = "openssh-server openssh-client libnss-wrapper";
+
+/// uid and gid of the made-up account.
+pub const BILL: u32 = 22003;
 
 pub struct Sshd {
     pub port: u16,
@@ -30,6 +34,48 @@ impl Sshd {
 
     /// The same with more lines for `sshd_config`, such as a `ForceCommand`.
     pub fn start_with(directory: &Path, more: &str) -> Self {
+        Sshd::start_for(&account(), &[], directory, more)
+    }
+
+    /// The same for another account that there is. Only root can let others in.
+    pub fn start_for_account(account: &str, directory: &Path, more: &str) -> Self {
+        Sshd::start_for(account, &[], directory, more)
+    }
+
+    /// A server for the made-up account `bill` (uid 22003), who has this password. Only root can let others in.
+    ///
+    /// Nothing is written to /etc: libnss_wrapper shows the account to the server and to what it starts.
+    pub fn start_for_bill(directory: &Path, password: &str, more: &str) -> Self {
+        fs::create_dir_all(directory).unwrap();
+        let directory = directory.canonicalize().unwrap();
+        let at = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+        let home = directory.display();
+        let passwd = format!(
+            "root:x:0:0:root:/root:/bin/sh\nsshd:x:22100:65534::/run/sshd:/usr/sbin/nologin\n\
+             bill:x:{BILL}:{BILL}::{home}:/bin/sh\n"
+        );
+        fs::write(at("passwd"), passwd).unwrap();
+        fs::write(at("group"), format!("root:x:0:\nnogroup:x:65534:\nbill:x:{BILL}:\n")).unwrap();
+        let hash = run(Command::new("openssl").args(["passwd", "-6", password]), "");
+        let hash = String::from_utf8(hash.stdout).unwrap();
+        fs::write(at("shadow"), format!("bill:{}:20000:0:99999:7:::\n", hash.trim())).unwrap();
+        fs::set_permissions(at("shadow"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut environment = vec![
+            ("LD_PRELOAD".to_owned(), "libnss_wrapper.so".to_owned()),
+            ("NSS_WRAPPER_PASSWD".to_owned(), at("passwd")),
+            ("NSS_WRAPPER_GROUP".to_owned(), at("group")),
+        ];
+        let set: Vec<String> = environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        environment.push(("NSS_WRAPPER_SHADOW".to_owned(), at("shadow")));
+        let more = format!("{more}\nSetEnv {}", set.join(" "));
+        Sshd::start_for("bill", &environment, &directory, &more)
+    }
+
+    fn start_for(account: &str, environment: &[(String, String)], directory: &Path, more: &str) -> Self {
         fs::create_dir_all(directory).unwrap();
         let directory = directory.canonicalize().unwrap();
         for key in ["hostkey", "id"] {
@@ -42,7 +88,7 @@ impl Sshd {
         }
         // Somebody else may take the port between our look and sshd's bind.
         for _ in 0..5 {
-            if let Some(sshd) = Sshd::try_start(&directory, more) {
+            if let Some(sshd) = Sshd::try_start(account, environment, &directory, more) {
                 return sshd;
             }
         }
@@ -50,16 +96,17 @@ impl Sshd {
         panic!("sshd does not start:\n{log}");
     }
 
-    fn try_start(directory: &Path, more: &str) -> Option<Self> {
+    fn try_start(account: &str, environment: &[(String, String)], directory: &Path, more: &str) -> Option<Self> {
         let port = free_port();
-        let config = write_server_config(directory, port, more);
-        let ssh_config = write_client_config(directory, port);
+        let config = write_server_config(account, directory, port, more);
+        let ssh_config = write_client_config(account, directory, port);
         let log = fs::File::create(directory.join("log")).unwrap();
         // By its full path: sshd starts itself anew for each connection and insists on one.
         let mut process = Peer::spawn(
             Command::new("/usr/sbin/sshd")
                 .args(["-D", "-e", "-f"])
                 .arg(config)
+                .envs(environment.iter().cloned())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(log),
@@ -121,18 +168,56 @@ impl Sshd {
         write_known_hosts(&self.directory, self.port, &other.with_extension("pub"));
     }
 
+    /// The file with the key that clients expect.
+    pub fn known_hosts(&self) -> PathBuf {
+        self.directory.join("known_hosts")
+    }
+
+    /// The private key that the server takes.
+    pub fn identity(&self) -> PathBuf {
+        self.directory.join("id")
+    }
+
+    /// The server and everything it has started stops reading, until it is continued.
+    pub fn stop(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    pub fn continue_(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    /// Ends every connection that there is, without a farewell; new ones are taken.
+    pub fn cut_connections(&self) {
+        for pid in super::descendants_of(self.id()) {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        for pid in super::descendants_of(self.id()).into_iter().chain([self.id()]) {
+            if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+    }
+
     pub fn id(&self) -> u32 {
         self.process.0.id()
     }
 }
 
-fn write_server_config(directory: &Path, port: u16, more: &str) -> PathBuf {
+fn write_server_config(account: &str, directory: &Path, port: u16, more: &str) -> PathBuf {
     let path = directory.join("sshd_config");
     let dir = directory.display();
     // KexAlgorithms: the default of OpenSSH 9 takes twice as long, which tests with many connections feel.
     // StrictModes would refuse keys below a world-writable directory, as every temporary directory is.
+    // Of two lines with one keyword the first counts.
     let config = format!(
-        "ListenAddress 127.0.0.1\n\
+        "{more}\n\
+         ListenAddress 127.0.0.1\n\
          Port {port}\n\
          HostKey {dir}/hostkey\n\
          PidFile none\n\
@@ -143,15 +228,13 @@ fn write_server_config(directory: &Path, port: u16, more: &str) -> PathBuf {
          KbdInteractiveAuthentication no\n\
          AllowUsers {account}\n\
          Subsystem sftp internal-sftp\n\
-         KexAlgorithms curve25519-sha256\n\
-         {more}\n",
-        account = account(),
+         KexAlgorithms curve25519-sha256\n",
     );
     fs::write(&path, config).unwrap();
     path
 }
 
-fn write_client_config(directory: &Path, port: u16) -> PathBuf {
+fn write_client_config(account: &str, directory: &Path, port: u16) -> PathBuf {
     write_known_hosts(directory, port, &directory.join("hostkey.pub"));
     let path = directory.join("ssh_config");
     let dir = directory.display();
@@ -166,7 +249,6 @@ fn write_client_config(directory: &Path, port: u16) -> PathBuf {
          \x20 UserKnownHostsFile {dir}/known_hosts\n\
          \x20 StrictHostKeyChecking yes\n\
          \x20 LogLevel ERROR\n",
-        account = account(),
     );
     fs::write(&path, config).unwrap();
     path
@@ -185,17 +267,22 @@ fn log_says_listening(directory: &Path, port: u16) -> bool {
 
 fn make_key(path: &Path) {
     if !path.exists() {
-        let output = run(
-            Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
-                .arg(path),
-            "",
-        );
-        assert!(output.status.success(), "ssh-keygen: {output:?}");
+        make_key_of("ed25519", "", path);
     }
 }
 
-fn account() -> String {
+/// A key of this type, with a passphrase.
+pub fn make_key_of(kind: &str, passphrase: &str, path: &Path) {
+    let output = run(
+        Command::new("ssh-keygen")
+            .args(["-q", "-t", kind, "-N", passphrase, "-f"])
+            .arg(path),
+        "",
+    );
+    assert!(output.status.success(), "ssh-keygen: {output:?}");
+}
+
+pub fn account() -> String {
     let output = run(Command::new("id").arg("-un"), "");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

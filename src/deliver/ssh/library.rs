@@ -1,0 +1,213 @@
+//! An SSH connection by libssh2.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    time::Duration,
+};
+
+use ssh2::{Channel, MethodType, Session};
+
+use super::{Conversation, Ended, LONGEST_ERROR, Ssh, known_hosts::KnownHosts, login};
+use crate::deliver::{DeliveryError, Destination, Failure, Result, error::said, socket};
+
+/// How often a silent connection is asked whether it is still there, in seconds.
+const KEEPALIVE: u32 = 15;
+
+/// How long a connection that has failed may take to be taken down, in milliseconds.
+const FAREWELL: u32 = 200;
+
+pub struct Connection {
+    session: Session,
+    /// The same connection again, for its options.
+    stream: Arc<TcpStream>,
+    timeout: Duration,
+}
+
+impl Connection {
+    pub fn open(destination: &Destination) -> Result<Self> {
+        let endpoint = &destination.endpoint;
+        let (host, port) = (endpoint.host.as_str(), endpoint.port);
+        // Before anything is sent: a file that cannot be read is not the server's fault.
+        let known = KnownHosts::read(destination)?;
+        let stream = socket::connect_tcp(host, port, destination.bind, destination.timeout)?;
+        let mut session = Session::new().map_err(|e| failed("making a session", &e))?;
+        session.set_timeout(milliseconds(destination.timeout));
+        let options = stream.try_clone().map_err(|e| DeliveryError::wire("connecting", &e))?;
+        session.set_tcp_stream(stream);
+        prefer_known_keys(&session, &known)?;
+        session.handshake().map_err(|e| {
+            let reason = format!(
+                "no SSH connection with {host} port {port}: {}",
+                said(e.message().as_bytes())
+            );
+            DeliveryError::new(Failure::Unreachable, reason)
+        })?;
+        let (key, _) = session
+            .host_key()
+            .ok_or_else(|| DeliveryError::new(Failure::UnknownHost, "the server has shown no host key"))?;
+        known.check(key, destination.accept_new)?;
+        login::log_in(&session, destination)?;
+        session.set_keepalive(true, KEEPALIVE);
+        Ok(Connection {
+            session,
+            stream: Arc::new(options),
+            timeout: destination.timeout,
+        })
+    }
+
+    fn start(
+        &self,
+        doing: &str,
+        start: impl FnOnce(&mut Channel) -> std::result::Result<(), ssh2::Error>,
+    ) -> Result<Talk> {
+        self.session.set_timeout(milliseconds(self.timeout));
+        acknowledge_at_once(&self.stream);
+        let mut channel = self.session.channel_session().map_err(|e| failed(doing, &e))?;
+        acknowledge_at_once(&self.stream);
+        start(&mut channel).map_err(|e| failed(doing, &e))?;
+        Ok(Talk {
+            channel,
+            session: self.session.clone(),
+            stream: Arc::clone(&self.stream),
+            failed: false,
+        })
+    }
+}
+
+/// A host may have several keys. It is asked for those that we know, else it would look as if it had changed.
+fn prefer_known_keys(session: &Session, known: &KnownHosts) -> Result<()> {
+    let wanted = known.algorithms();
+    let all = session
+        .supported_algs(MethodType::HostKey)
+        .map_err(|e| failed("choosing algorithms", &e))?;
+    let (mut first, rest): (Vec<&str>, Vec<&str>) = all.iter().partition(|name| wanted.contains(**name));
+    if !first.is_empty() {
+        first.extend(rest);
+        let list = first.join(",");
+        session
+            .method_pref(MethodType::HostKey, &list)
+            .map_err(|e| failed("choosing algorithms", &e))?;
+    }
+    Ok(())
+}
+
+impl Ssh for Connection {
+    fn run(&mut self, command: &str) -> Result<Box<dyn Conversation>> {
+        Ok(Box::new(
+            self.start("starting a command", |channel| channel.exec(command))?,
+        ))
+    }
+
+    fn subsystem(&mut self, name: &str) -> Result<Box<dyn Conversation>> {
+        let doing = format!("starting the subsystem {name}");
+        Ok(Box::new(self.start(&doing, |channel| channel.subsystem(name))?))
+    }
+
+    fn is_one_connection(&self) -> bool {
+        true
+    }
+}
+
+struct Talk {
+    channel: Channel,
+    session: Session,
+    stream: Arc<TcpStream>,
+    failed: bool,
+}
+
+impl Talk {
+    /// After a failure the library would wait for the other side once more when the channel is given up.
+    fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
+        if result.is_err() {
+            self.failed = true;
+            self.session.set_timeout(FAREWELL);
+        }
+        result
+    }
+}
+
+impl Read for Talk {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        acknowledge_at_once(&self.stream);
+        let result = self.channel.read(buffer);
+        self.note(result)
+    }
+}
+
+impl Write for Talk {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let result = self.channel.write(octets);
+        self.note(result)
+    }
+
+    /// Nothing is kept back; the library's own `flush` throws away what was received.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Conversation for Talk {
+    fn patience(&mut self, limit: Duration) {
+        self.session.set_timeout(milliseconds(limit));
+    }
+
+    fn end_input(&mut self) -> io::Result<()> {
+        let result = self.channel.send_eof().map_err(io::Error::from);
+        self.note(result)
+    }
+
+    fn end(mut self: Box<Self>) -> Ended {
+        let mut ended = Ended::default();
+        if self.failed {
+            return ended;
+        }
+        acknowledge_at_once(&self.stream);
+        let _ = self.channel.send_eof();
+        let _ = io::copy(&mut (&mut self.channel).take(LONGEST_ERROR), &mut io::sink());
+        let _ = self.channel.stderr().take(LONGEST_ERROR).read_to_end(&mut ended.words);
+        acknowledge_at_once(&self.stream);
+        let closed = self.channel.close().and_then(|()| self.channel.wait_close());
+        if closed.is_ok() {
+            let signalled = self
+                .channel
+                .exit_signal()
+                .is_ok_and(|signal| signal.exit_signal.is_some());
+            ended.status = self.channel.exit_status().ok().filter(|_| !signalled);
+        }
+        ended
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        // Giving the channel up sends a message, which nobody may be there to take.
+        self.session.set_timeout(FAREWELL);
+    }
+}
+
+/// sshd sends its answers in small pieces and waits after each until it is acknowledged, which takes 40 ms by default.
+/// The kernel forgets this again and again.
+fn acknowledge_at_once(stream: &TcpStream) {
+    let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
+}
+
+fn milliseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1)
+}
+
+fn failed(doing: &str, error: &ssh2::Error) -> DeliveryError {
+    DeliveryError::wire(
+        doing,
+        &io::Error::from(ssh2::Error::new(error.code(), "")).kind().into(),
+    )
+    .because(error)
+}
+
+impl DeliveryError {
+    /// With the library's own words, which name the step of the protocol.
+    fn because(self, error: &ssh2::Error) -> Self {
+        DeliveryError::new(self.failure(), format!("{self} ({})", said(error.message().as_bytes())))
+    }
+}

@@ -1,0 +1,223 @@
+//! An SSH connection by a program such as ssh(1), for what libssh2 cannot: jump hosts, keys in hardware, OpenSSH's speed.
+//!
+//! The program has its own configuration; what ours says goes before it. It is started for each command; an SFTP link is
+//! one.
+
+use std::{
+    ffi::OsString,
+    io::{self, Read, Write},
+    os::fd::AsFd,
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+};
+
+use super::{Conversation, Ended, LONGEST_ERROR, Ssh};
+use crate::{
+    config::Endpoint,
+    deliver::{DeliveryError, Destination, Failure, Result},
+};
+
+pub struct Program {
+    command: Vec<String>,
+    /// What stands in our configuration, in the words of ssh(1).
+    options: Vec<OsString>,
+    endpoint: Endpoint,
+    timeout: Duration,
+}
+
+impl Program {
+    pub fn new(destination: &Destination) -> Self {
+        Program {
+            command: destination.command.clone(),
+            options: options(destination),
+            endpoint: destination.endpoint.clone(),
+            timeout: destination.timeout,
+        }
+    }
+
+    fn start(&self, before: &[&str], what: &str) -> Result<Box<dyn Conversation>> {
+        let Endpoint { user, host, port, .. } = &self.endpoint;
+        let program = &self.command[0];
+        let connect = format!("-oConnectTimeout={}", self.timeout.as_secs().max(1));
+        let mut child = Command::new(program)
+            .args(&self.command[1..])
+            .args(["-oBatchMode=yes", "-oServerAliveInterval=15", &connect, "-x", "-T"])
+            .args(&self.options)
+            .args(["-p", &port.to_string(), "-l", user])
+            .args(before)
+            .args(["--", host, what])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| DeliveryError::new(Failure::Configuration, format!("command: cannot start {program}: {e}")))?;
+        let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(DeliveryError::new(Failure::Configuration, "command: no pipes"));
+        };
+        let mut talk = Talk {
+            child,
+            input: Some(input),
+            output,
+            errors: None,
+            timeout: self.timeout,
+        };
+        talk.prepare(errors)
+            .map_err(|e| DeliveryError::wire(&format!("starting {program}"), &e))?;
+        Ok(Box::new(talk))
+    }
+}
+
+fn options(destination: &Destination) -> Vec<OsString> {
+    let with = |option: &str, value: &std::ffi::OsStr| {
+        let mut whole = OsString::from(option);
+        whole.push(value);
+        whole
+    };
+    let mut options = Vec::new();
+    if let Some(identity) = &destination.identity {
+        options.extend([
+            with("-oIdentityFile=", identity.as_os_str()),
+            "-oIdentitiesOnly=yes".into(),
+        ]);
+    }
+    if let Some(known) = &destination.known_hosts {
+        options.push(with("-oUserKnownHostsFile=", known.as_os_str()));
+        options.push("-oGlobalKnownHostsFile=none".into());
+    }
+    options.push(match destination.accept_new {
+        true => "-oStrictHostKeyChecking=accept-new".into(),
+        false => "-oStrictHostKeyChecking=yes".into(),
+    });
+    if let Some(bind) = destination.bind {
+        options.push(format!("-oBindAddress={bind}").into());
+    }
+    options
+}
+
+impl Ssh for Program {
+    fn run(&mut self, command: &str) -> Result<Box<dyn Conversation>> {
+        self.start(&[], command)
+    }
+
+    fn subsystem(&mut self, name: &str) -> Result<Box<dyn Conversation>> {
+        self.start(&["-s"], name)
+    }
+
+    fn is_one_connection(&self) -> bool {
+        false
+    }
+}
+
+struct Talk {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    errors: Option<JoinHandle<Vec<u8>>>,
+    timeout: Duration,
+}
+
+impl Talk {
+    /// Both pipes never block, so that each wait has a limit. Standard error is read all the time, or the program stops.
+    fn prepare(&mut self, errors: ChildStderr) -> io::Result<()> {
+        if let Some(input) = &self.input {
+            rustix::io::ioctl_fionbio(input, true)?;
+        }
+        rustix::io::ioctl_fionbio(&self.output, true)?;
+        let reader = thread::Builder::new().name("ssh errors".to_owned());
+        self.errors = Some(reader.spawn(move || words_of(errors))?);
+        Ok(())
+    }
+}
+
+fn words_of(mut errors: ChildStderr) -> Vec<u8> {
+    let mut words = Vec::new();
+    let _ = (&mut errors).take(LONGEST_ERROR).read_to_end(&mut words);
+    let _ = io::copy(&mut errors, &mut io::sink());
+    words
+}
+
+/// Repeats a call that would block until it does not, or the time is over.
+fn patiently<T>(
+    fd: &impl AsFd,
+    flags: PollFlags,
+    limit: Duration,
+    mut call: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match call() {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            other => return other,
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let time = left
+            .try_into()
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        match poll(&mut [PollFd::new(fd, flags)], Some(&time)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+impl Read for Talk {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let fd = self.output.as_fd().try_clone_to_owned()?;
+        patiently(&fd, PollFlags::IN, self.timeout, || self.output.read(buffer))
+    }
+}
+
+impl Write for Talk {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let input = self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let fd = input.as_fd().try_clone_to_owned()?;
+        patiently(&fd, PollFlags::OUT, self.timeout, || input.write(octets))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Conversation for Talk {
+    fn patience(&mut self, limit: Duration) {
+        self.timeout = limit;
+    }
+
+    fn end_input(&mut self) -> io::Result<()> {
+        self.input = None;
+        Ok(())
+    }
+
+    fn end(mut self: Box<Self>) -> Ended {
+        self.input = None;
+        let mut rest = [0; 4096];
+        // Its output ends when it ends.
+        while matches!(self.read(&mut rest), Ok(1..)) {}
+        let ended = self.child.try_wait().ok().flatten();
+        if ended.is_none() {
+            let _ = self.child.kill();
+        }
+        let status = self.child.wait().ok().and_then(|status| status.code());
+        let words = self.errors.take().and_then(|reader| reader.join().ok());
+        Ended {
+            status,
+            words: words.unwrap_or_default(),
+        }
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
