@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::document::DocId;
+
 /// Captures usage and offers it as billing record documents, one at a time.
 ///
 /// billdrop asks the configured sources for their usage, writes it as an XML billing record document (IPDRDoc) into a
@@ -83,6 +85,17 @@ pub enum Command {
     /// Use it when the remote application can not delete the document itself.
     Release(Release),
 
+    /// Offer documents again, or bring them to a destination again
+    ///
+    /// The same octets under the same name and docId, from the copies that [archive] keeps. In the spool they are offered
+    /// one after the other, before anything new is captured. The ledger keeps who asked for it, and when.
+    Resend(Resend),
+
+    /// List documents with their whole life
+    ///
+    /// When each was captured, offered, notified, fetched or pushed, sent again, moved aside, and what became of its copy.
+    History(History),
+
     /// Check configuration, directories and managers
     Check(Check),
 
@@ -155,6 +168,10 @@ pub struct Verify {
     /// Documents to check; - for standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+
+    /// The files are manifests; each is compared with the document beside it
+    #[arg(long)]
+    pub manifest: bool,
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +197,58 @@ pub struct Release {
     /// Why, for the ledger
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Resend {
+    /// Sequence number, docId, or numbers FROM..TO
+    #[arg(value_name = "DOCUMENT", value_parser = Selection::parse)]
+    pub documents: Selection,
+
+    /// Bring them to this destination, in place of the spool
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct History {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Sequence number, docId, or numbers FROM..TO [default: all documents]
+    #[arg(value_name = "DOCUMENT", value_parser = Selection::parse)]
+    pub documents: Option<Selection>,
+}
+
+/// Which documents are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Sequence numbers, both ends included.
+    Numbers(u64, u64),
+    DocId(DocId),
+}
+
+impl Selection {
+    /// # Errors
+    /// What is expected in place of the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let number = |text: &str| match text.parse() {
+            Ok(n) if (1..=DocId::MAX_SEQUENCE).contains(&n) => Ok(n),
+            _ => Err(format!("{text:?} is neither a sequence number nor a docId")),
+        };
+        if let Some((first, last)) = text.split_once("..") {
+            let (first, last) = (number(first)?, number(last)?);
+            return match first <= last {
+                true => Ok(Selection::Numbers(first, last)),
+                false => Err(format!("{first} is after {last}")),
+            };
+        }
+        match text.parse() {
+            Ok(id) => Ok(Selection::DocId(id)),
+            Err(_) => number(text).map(|n| Selection::Numbers(n, n)),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -30,18 +30,25 @@ struct Scenario {
     name: &'static str,
     prepare: fn(&Place),
     arguments: &'static [&'static str],
+    /// What the configuration has besides.
+    more: &'static str,
 }
+
+/// Everything that makes more files: archive, manifest, marker.
+const ALL: &str = "[spool]\nmanifest = true\ndone-marker = true\n[archive]\nkeep = \"1year\"\ncompress = true\n";
 
 const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "the first capture",
         prepare: |_| {},
         arguments: &["capture"],
+        more: "",
     },
     Scenario {
         name: "a later capture",
         prepare: captured_and_retrieved,
         arguments: &["capture"],
+        more: "",
     },
     Scenario {
         name: "a capture that is refused",
@@ -49,6 +56,7 @@ const SCENARIOS: &[Scenario] = &[
             place.capture();
         },
         arguments: &["capture"],
+        more: "",
     },
     Scenario {
         name: "a capture that finishes what a killed one has sealed",
@@ -58,6 +66,7 @@ const SCENARIOS: &[Scenario] = &[
             assert!(place.listing().iter().any(|name| name.ends_with(".partial")));
         },
         arguments: &["capture"],
+        more: "",
     },
     Scenario {
         name: "a release",
@@ -65,6 +74,67 @@ const SCENARIOS: &[Scenario] = &[
             place.capture();
         },
         arguments: &["release", "--reason", "test"],
+        more: "",
+    },
+    Scenario {
+        name: "a later capture with everything",
+        prepare: captured_and_retrieved,
+        arguments: &["capture"],
+        more: ALL,
+    },
+    Scenario {
+        name: "a capture that finishes what a killed one has sealed, with everything",
+        prepare: |place| {
+            captured_and_retrieved(place);
+            run_with_fault(place, &["capture"], &("renameat2".to_owned(), 1), "signal=KILL").expect(137);
+        },
+        arguments: &["capture"],
+        more: ALL,
+    },
+    Scenario {
+        name: "a capture that takes a marked document out",
+        prepare: |place| {
+            captured_and_retrieved(place);
+            let document = place.capture();
+            fs::write(document.with_extension("xml.done"), "").unwrap();
+        },
+        arguments: &["capture"],
+        more: ALL,
+    },
+    Scenario {
+        name: "a release with everything",
+        prepare: |place| {
+            place.capture();
+        },
+        arguments: &["release", "--reason", "test"],
+        more: ALL,
+    },
+    Scenario {
+        name: "a resend",
+        prepare: captured_and_retrieved,
+        arguments: &["resend", "1"],
+        more: "[archive]\nkeep = \"1year\"\n",
+    },
+    Scenario {
+        name: "a resend with everything",
+        prepare: |place| {
+            captured_and_retrieved(place);
+            // Compresses the first one.
+            captured_and_retrieved(place);
+        },
+        arguments: &["resend", "1..2"],
+        more: ALL,
+    },
+    Scenario {
+        name: "a capture that offers the next of the queue",
+        prepare: |place| {
+            captured_and_retrieved(place);
+            captured_and_retrieved(place);
+            place.run(&["resend", "1..2"]).expect(0);
+            fs::remove_file(place.spool().join(&documents(place)[0])).unwrap();
+        },
+        arguments: &["capture"],
+        more: ALL,
     },
 ];
 
@@ -73,13 +143,13 @@ fn captured_and_retrieved(place: &Place) {
 }
 
 /// A place whose notifications go to a socket of the test.
-fn place_with_manager() -> (Place, UdpSocket) {
+fn place_with_manager(more: &str) -> (Place, UdpSocket) {
     let place = Place::new();
     let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
     manager.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     let address = manager.local_addr().unwrap();
     place.configure(&format!(
-        "[[notify]]\naddress = \"{address}\"\ncommunity = \"c\"\n[[source]]\ntype = \"linux\"\ninclude = [\"lo\"]\n"
+        "{more}[[notify]]\naddress = \"{address}\"\ncommunity = \"c\"\n[[source]]\ntype = \"linux\"\ninclude = [\"lo\"]\n"
     ));
     (place, manager)
 }
@@ -88,7 +158,7 @@ fn place_with_manager() -> (Place, UdpSocket) {
 fn killed_or_failed_at_every_file_changing_call_the_books_balance() {
     let mut cases = Vec::new();
     for scenario in SCENARIOS {
-        let (place, _manager) = place_with_manager();
+        let (place, _manager) = place_with_manager(scenario.more);
         (scenario.prepare)(&place);
         let calls = file_changing_calls(&place, scenario.arguments);
         assert!(calls.len() > 10, "{}: strace saw only {calls:?}", scenario.name);
@@ -125,7 +195,7 @@ macro_rules! require {
 }
 
 fn endure(scenario: &Scenario, call: &Call, fault: &str) -> Result<(), String> {
-    let (place, manager) = place_with_manager();
+    let (place, manager) = place_with_manager(scenario.more);
     (scenario.prepare)(&place);
     let already_sealed = documents(&place).len();
     let struck = run_with_fault(&place, scenario.arguments, call, fault);
@@ -142,16 +212,27 @@ fn endure(scenario: &Scenario, call: &Call, fault: &str) -> Result<(), String> {
             whole(&place, name)?;
         }
         require!(
-            offered.len() >= already_sealed || scenario.arguments[0] == "release",
+            offered.len() >= already_sealed || scenario.arguments[0] == "release" || scenario.name.contains("marked"),
             "a document has gone"
         );
     }
-    balance(&place, &manager, scenario)
+    let mut lost_copies = balance(&place, &manager, scenario)?;
+    // A copy that cannot be made keeps no document back; whoever is killed makes it up.
+    if fault.starts_with("error") {
+        lost_copies.pop();
+    }
+    require!(
+        scenario.more.is_empty() || lost_copies.is_empty(),
+        "no copy of {lost_copies:?}: {struck:?}"
+    );
+    Ok(())
 }
 
-/// Runs undisturbed until three documents were picked up, then looks at everything that is left.
-fn balance(place: &Place, manager: &UdpSocket, scenario: &Scenario) -> Result<(), String> {
+/// Runs undisturbed until three documents were picked up, then looks at everything that is left. Returns the documents that
+/// have no copy in the archive.
+fn balance(place: &Place, manager: &UdpSocket, scenario: &Scenario) -> Result<Vec<String>, String> {
     let mut picked: Vec<(String, serde_json::Value)> = Vec::new();
+    let mut octets = Vec::new();
     // Each turn offers a document or finds one: with those of the preparation six turns are more than enough.
     for _ in 0..6 {
         if picked.len() == 3 {
@@ -166,13 +247,25 @@ fn balance(place: &Place, manager: &UdpSocket, scenario: &Scenario) -> Result<()
         require!(offered.len() == 1, "{} documents are offered: {ran:?}", offered.len());
         whole(place, &offered[0])?;
         let path = place.spool().join(&offered[0]);
+        if scenario.more.contains("manifest") {
+            let manifest = format!("spool/{}.manifest", offered[0]);
+            let ran = place.run(&["verify", "--manifest", &manifest]);
+            require!(ran.status == 0, "not as its manifest says: {ran:?}");
+        }
+        octets.push(fs::read(&path).unwrap());
         picked.push((offered[0].clone(), place.information(&path)));
         fs::remove_file(path).unwrap();
     }
     require!(picked.len() == 3, "only {} documents in six turns", picked.len());
     place.run(&["capture"]).expect(0);
 
-    for pair in picked.windows(2) {
+    // What cannot be offered again for the moment does not keep a new document back: it comes after that.
+    let mut in_turn = picked.clone();
+    let late = &picked[1];
+    if scenario.name.contains("queue") && late.1["sequenceNumber"] == 2 {
+        in_turn.remove(1);
+    }
+    for pair in in_turn.windows(2) {
         let ((name, before), (next_name, after)) = (&pair[0], &pair[1]);
         let number = |record: &serde_json::Value| record["sequenceNumber"].as_u64().unwrap();
         require!(name < next_name, "names do not rise: {name}, {next_name}");
@@ -194,7 +287,16 @@ fn balance(place: &Place, manager: &UdpSocket, scenario: &Scenario) -> Result<()
     let expected_first = match scenario.name {
         "the first capture" | "a capture that is refused" => 1,
         // Released before or after the fault: the first that can be picked up is the next, or the released one itself.
-        "a release" => first["sequenceNumber"].as_u64().unwrap().min(2),
+        "a release" | "a release with everything" => first["sequenceNumber"].as_u64().unwrap().min(2),
+        // Asked for before or after the fault, and then offered again from the first one on.
+        "a resend" => first["sequenceNumber"].as_u64().unwrap().clamp(1, 2),
+        "a resend with everything" => match first["sequenceNumber"].as_u64().unwrap() {
+            1 => 1,
+            _ => 3,
+        },
+        "a capture that offers the next of the queue" => first["sequenceNumber"].as_u64().unwrap().clamp(2, 3),
+        // What was marked before the fault may be taken out before it or after it, never offered again.
+        "a capture that takes a marked document out" => 3,
         _ => 2,
     };
     require!(
@@ -208,7 +310,7 @@ fn balance(place: &Place, manager: &UdpSocket, scenario: &Scenario) -> Result<()
     let debris: Vec<String> = place
         .listing()
         .into_iter()
-        .filter(|name| name.starts_with('.'))
+        .filter(|name| name.starts_with('.') || name.ends_with(".done"))
         .collect();
     require!(debris.is_empty(), "debris in the spool: {debris:?}");
     let known = [
@@ -218,13 +320,42 @@ fn balance(place: &Place, manager: &UdpSocket, scenario: &Scenario) -> Result<()
         "last-document",
         "lock",
         "released",
+        "archive",
     ];
     let strange: Vec<String> = names(&place.state())
         .into_iter()
         .filter(|name| !known.contains(&name.as_str()))
         .collect();
     require!(strange.is_empty(), "debris in the state directory: {strange:?}");
-    told(&picked, manager)
+    told(&picked, manager)?;
+    copies(place, &picked, &octets)
+}
+
+/// Names of the documents that have no copy. One that there is must be what was fetched.
+fn copies(place: &Place, picked: &[(String, serde_json::Value)], octets: &[Vec<u8>]) -> Result<Vec<String>, String> {
+    let archive = place.state().join("archive");
+    let mut without = Vec::new();
+    for ((name, _), octets) in picked.iter().zip(octets) {
+        let (plain, packed) = (archive.join(name), archive.join(format!("{name}.zst")));
+        let copy = match (plain.exists(), packed.exists()) {
+            (true, true) => return Err(format!("two copies of {name}")),
+            (true, false) => fs::read(plain).unwrap(),
+            (false, true) => zstd::decode_all(fs::File::open(packed).unwrap()).unwrap(),
+            (false, false) => {
+                without.push(name.clone());
+                continue;
+            }
+        };
+        require!(copy == *octets, "the copy of {name} is not what was fetched");
+    }
+    if archive.exists() {
+        let debris: Vec<String> = names(&archive)
+            .into_iter()
+            .filter(|name| name.starts_with('.'))
+            .collect();
+        require!(debris.is_empty(), "debris in the archive: {debris:?}");
+    }
+    Ok(without)
 }
 
 /// Every document was notified: once, or once more when the fault fell between sending and noting it.
@@ -250,7 +381,7 @@ fn documents(place: &Place) -> Vec<String> {
         true => place
             .listing()
             .into_iter()
-            .filter(|name| !name.starts_with('.'))
+            .filter(|name| !name.starts_with('.') && !name.ends_with(".manifest") && !name.ends_with(".done"))
             .collect(),
         false => Vec::new(),
     }

@@ -109,6 +109,46 @@ fn a_capture_that_would_leave_less_than_min_free_is_refused_before_it_starts() {
 }
 
 #[test]
+fn a_full_disk_with_a_full_archive_still_captures_and_tells_but_keeps_what_nobody_has_got() {
+    for (state, min_free) in [("state", "1MiB"), ("disk/state", "3MiB"), ("disk/state", "0")] {
+        let manager = Snmptrapd::start();
+        let place = place_with(&manager, min_free, state);
+        let configuration = std::fs::read_to_string(place.path().join("billdrop.toml")).unwrap();
+        place.configure(&format!(
+            "{configuration}[archive]\nkeep = \"1year\"\ndirectory = \"disk/archive\"\n"
+        ));
+        let script = r#"
+            mkdir disk; mount -t tmpfs -o size=8m tmpfs disk
+            billdrop() { "$0" --config billdrop.toml "$@"; }
+            billdrop capture >/dev/null; billdrop release >/dev/null
+            for n in 1 2 3 4 5 6 7 8; do rm "$(billdrop capture)"; done
+            # As if documents were large: what was retrieved takes half of the disk.
+            set -- disk/archive/*; shift
+            for copy; do dd if=/dev/zero of="$copy" bs=1k count=500 2>/dev/null; done
+            dd if=/dev/zero of=disk/fill bs=1k 2>/dev/null || :
+            for n in 1 2; do rm "$(billdrop capture)"; billdrop status | grep ^archive; done
+            billdrop show --format json "$(billdrop capture)"
+            echo; ls disk/archive | head -n 1; billdrop history 1; billdrop gaps
+        "#;
+        let ran = in_mount_namespace(&place, script);
+        assert_eq!(ran.status, 0, "{min_free}: {ran:?}");
+        assert!(ran.stdout.contains("\"sequenceNumber\":12"), "{min_free}: {ran:?}");
+        assert!(
+            ran.stderr.contains("had to go before their time"),
+            "{min_free}: {ran:?}"
+        );
+        assert!(!ran.stdout.contains("capture-failed"), "{min_free}: {ran:?}");
+        let released = ran.stdout.split("1  ").nth(1).unwrap();
+        assert!(
+            released.lines().next().unwrap().ends_with(", copy"),
+            "never retrieved: {ran:?}"
+        );
+        manager.wait_for("billdropArchiveGaveWay", Duration::from_secs(10));
+        assert!(!manager.everything().contains("deviceFull"), "{}", manager.everything());
+    }
+}
+
+#[test]
 fn a_read_only_spool_is_refused_and_told() {
     let manager = Snmptrapd::start();
     let place = place_with(&manager, "0", "state");

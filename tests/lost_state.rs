@@ -16,7 +16,7 @@ fn a_state_directory_from_a_newer_version_is_refused_and_left_alone() {
     place.capture();
     let ledger = place.state().join("ledger.sqlite");
     let db = rusqlite::Connection::open(&ledger).unwrap();
-    db.execute_batch("PRAGMA user_version = 2").unwrap();
+    db.execute_batch("PRAGMA user_version = 3").unwrap();
     drop(db);
     for command in ["capture", "status", "gaps", "release"] {
         let ran = place.run(&[command]).expect(78);

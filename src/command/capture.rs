@@ -97,7 +97,9 @@ impl Run<'_> {
             .and_then(|mut turn| turn.recover().map(|waiting| (turn, waiting)));
         let (mut turn, waiting) = begun.inspect_err(|e| tell_at_once(self.setting, e))?;
         let Some(waiting) = waiting else {
-            return turn.capture().map(|()| Attempt::Done);
+            let captured = turn.capture();
+            turn.tidy();
+            return captured.map(|()| Attempt::Done);
         };
         // Blocked it is, whatever the ledger can still take: a full disk must not keep the alarm back.
         let noted = if patient { Ok(()) } else { turn.skip(&waiting) };
@@ -106,6 +108,7 @@ impl Run<'_> {
             tell_at_once(self.setting, &e);
         }
         turn.deliver();
+        turn.tidy();
         Ok(Attempt::Blocked(turn.blocked_because(&waiting)))
     }
 

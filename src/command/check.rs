@@ -55,6 +55,9 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
     let spool = Spool::locate(&setting.config)?;
     findings.push(directory("spool", &spool, &spool.directory));
     findings.push(directory("state", &spool, &spool.state));
+    if spool.archive.makes {
+        findings.push(directory("archive", &spool, &spool.archive.directory));
+    }
     findings.push(space(&setting, &spool));
     let ledger = look_at_ledger(&spool, &mut findings);
     if let Some(ledger) = &ledger {

@@ -123,6 +123,8 @@ mod tests {
             released: None,
             released_by: None,
             release_reason: None,
+            retrieved_how: None,
+            copy: None,
         }
     }
 

@@ -6,11 +6,13 @@ mod choose;
 mod deliver;
 mod gaps;
 mod gather;
+mod history;
 mod notify;
 mod preview;
 mod progress;
 mod release;
 pub mod requirements;
+mod resend;
 mod setting;
 mod show;
 mod status;
@@ -50,6 +52,8 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Gaps(args) => gaps::run(cli, args),
         Command::Notify(args) => notify::run(cli, args),
         Command::Release(args) => release::run(cli, args),
+        Command::Resend(args) => resend::run(cli, args),
+        Command::History(args) => history::run(cli, args),
         Command::Check(args) => check::run(cli, args),
         Command::Completions(args) => print(|out| {
             // Into memory first: the generator panics when a pipe is closed.
@@ -126,9 +130,14 @@ fn print_while_read(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
 
 /// "1 record", "2 records".
 fn counted(count: u64, one: &str) -> String {
+    counted_as(count, one, &format!("{one}s"))
+}
+
+/// "1 copy", "2 copies".
+fn counted_as(count: u64, one: &str, many: &str) -> String {
     match count {
         1 => format!("1 {one}"),
-        n => format!("{n} {one}s"),
+        n => format!("{n} {many}"),
     }
 }
 

@@ -75,7 +75,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Release) -> Result<()> {
 }
 
 /// The person behind sudo, else the user of the process.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     let uid = nix::unistd::Uid::effective();
     let own = match nix::unistd::User::from_uid(uid) {
         Ok(Some(user)) => user.name,

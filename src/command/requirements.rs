@@ -30,6 +30,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     };
     recorder(config, &mut problem);
     spool(config, &mut problem);
+    archive(config, &mut problem);
     log(config, &mut problem);
     devices(config, &mut problem);
     sources(config, &mut problem);
@@ -69,6 +70,12 @@ fn spool(config: &Config, problem: &mut impl FnMut(&str, String)) {
                 "{:?} must be at most eight letters and digits, without a dot; empty for none",
                 spool.extension
             ),
+        );
+    }
+    if ["manifest", "done"].contains(&spool.extension.as_str()) {
+        problem(
+            "spool.extension",
+            format!("{:?} is how the names of other files in the spool end", spool.extension),
         );
     }
     if spool.mode.0 & 0o600 != 0o600 || spool.mode.0 & !0o666 != 0 {
@@ -115,6 +122,31 @@ fn spool(config: &Config, problem: &mut impl FnMut(&str, String)) {
                 state.display(),
                 spool.directory.display()
             ),
+        );
+    }
+}
+
+fn archive(config: &Config, problem: &mut impl FnMut(&str, String)) {
+    let (archive, directory, spool) = (&config.archive, config.archive_directory(), &config.spool.directory);
+    if directory.starts_with(spool) || spool.starts_with(&directory) || directory == config.state_directory() {
+        problem(
+            "archive.directory",
+            format!(
+                "{} must be a directory of its own, outside the spool {}, which the remote application sees",
+                directory.display(),
+                spool.display()
+            ),
+        );
+    }
+    if archive.keep.0 > Duration::from_secs(1000 * 366 * DAY) {
+        problem("archive.keep", "must be 0s to 1000 years".to_owned());
+    }
+    let keeps = !archive.keep.0.is_zero();
+    if !keeps && (archive.size != Size(0) || archive.compress) {
+        problem(
+            "archive.keep",
+            "nothing is kept, so there is nothing to limit or to compress; set keep, for example to \"90days\""
+                .to_owned(),
         );
     }
 }

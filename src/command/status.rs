@@ -63,6 +63,12 @@ struct Status {
     waiting: Option<Document>,
     /// The waiting file is not what was written.
     damaged: bool,
+    /// The remote application has said that it has the waiting document; the next capture takes it out.
+    marked: bool,
+    /// Documents that are still to be offered again, in order.
+    resends: Vec<u64>,
+    copies: u64,
+    copies_octets: u64,
     last: Option<Document>,
     skipped_captures: u32,
     retrieved_documents: u64,
@@ -126,6 +132,7 @@ impl Status {
         let unnoticed = last.as_ref().is_some_and(gone);
         let last = last.map(|row| Document::of(&row, unnoticed));
         let gaps = ledger.gaps()?;
+        let (copies, copies_octets) = ledger.copies()?;
         Ok(Status {
             spool: spool.directory.display().to_string(),
             state: spool.state.display().to_string(),
@@ -133,8 +140,12 @@ impl Status {
             late: standing
                 .waiting
                 .as_ref()
-                .is_some_and(|row| setting.is_late(row, Utc::now())),
+                .is_some_and(|row| !standing.marked && setting.is_late(row, Utc::now())),
             damaged: standing.damaged,
+            marked: standing.marked,
+            resends: ledger.queue()?.into_iter().map(|resend| resend.sequence).collect(),
+            copies,
+            copies_octets,
             skipped_captures: ledger.skipped()?,
             retrieved_documents: ledger.count(State::Retrieved)? + u64::from(unnoticed),
             released_documents: ledger.count(State::Released)?,
@@ -167,6 +178,9 @@ impl Status {
                     "",
                     format!("waits for its pickup since {} ({})", shown(since), ago(since, self.now)),
                 )?;
+                if self.marked {
+                    line("", "marked as done: the next capture takes it out".to_owned())?;
+                }
                 if self.late {
                     line("", "LATE: longer than [spool] alarm-after".to_owned())?;
                 }
@@ -191,6 +205,14 @@ impl Status {
             n => format!(", {n} moved aside by hand"),
         };
         line("so far", format!("{} retrieved{released}", self.retrieved_documents))?;
+        if let Some(first) = self.resends.first() {
+            let documents = counted(self.resends.len() as u64, "document");
+            line("to resend", format!("{documents}, next document {first}"))?;
+        }
+        if self.copies > 0 {
+            let copies = super::counted_as(self.copies, "copy", "copies");
+            line("archive", format!("{copies}, {}", size(self.copies_octets)))?;
+        }
         line(
             "skipped",
             format!(
@@ -289,6 +311,7 @@ impl Notification {
             Event::Blocked { document, .. } => format!("billdropBlocked {document}"),
             Event::SourceFailed { source, .. } => format!("billdropSourceFailed {source}"),
             Event::Gap { sequence, .. } => format!("billdropGap {sequence}"),
+            Event::ArchiveGaveWay { sequence, .. } => format!("billdropArchiveGaveWay {sequence}"),
             Event::Test { .. } => "billdropTest".to_owned(),
         };
         Notification {

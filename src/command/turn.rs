@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use chrono::{DateTime, SubsecRound, Utc};
@@ -58,6 +59,8 @@ impl<'a> Turn<'a> {
 
     /// Finishes what an earlier run left; returns the document that waits for its pickup.
     pub fn recover(&mut self) -> Result<Option<Row>> {
+        // Before anything is written: a ledger on a full disk can take no note of what has happened.
+        self.make_room(0)?;
         let tell = |row: &Row| self.setting.tell_offer(row);
         let standing = spool::recover(self.spool, &mut self.ledger, &tell, self.now, self.locked)?;
         for (name, reason) in &standing.foreign {
@@ -166,6 +169,7 @@ impl<'a> Turn<'a> {
             return self.nothing_to_offer(&name, &gathered).map(|()| None);
         }
         let wanted = self.setting.config.spool.min_free.0;
+        self.make_room(body.octets())?;
         if let Some(refusal) = self.too_full(wanted.saturating_add(body.octets())) {
             return Err(self.failed(&name, refusal));
         }
@@ -242,6 +246,7 @@ impl<'a> Turn<'a> {
             gaps: &gaps,
             baselines: &gathered.baselines,
             tell: &Tell::new(&self.setting.managers(), &source_events),
+            destinations: &self.setting.config.destinations(),
         };
         let offered = [self.collection(CollectionStatus::Success, &draft.name)];
         let tell = Tell::new(&self.setting.managers(), &offered);
@@ -305,6 +310,43 @@ impl<'a> Turn<'a> {
                 );
                 error
             }
+        }
+    }
+
+    /// Where there is no room for `octets`, the archive gives way, and managers are told, now and then.
+    fn make_room(&mut self, octets: u64) -> Result<()> {
+        /// Without min-free the ledger's log needs a little all the same.
+        const LEAST: u64 = 256 << 10;
+        let min_free = self.setting.config.spool.min_free.0.max(LEAST);
+        let wanted = min_free.saturating_add(octets);
+        let Some(gone) = spool::make_room(self.spool, &mut self.ledger, wanted, self.now, self.locked)? else {
+            return Ok(());
+        };
+        let reason = format!(
+            "the disk is full: {} of retrieved documents had to go before their time, the last of document {}",
+            super::counted_as(gone.copies, "copy", "copies"),
+            gone.sequence
+        );
+        tracing::warn!("{reason}");
+        let repeat = self.setting.config.spool.alarm_repeat.0;
+        let last = self.ledger.last_gave_way()?;
+        if last.is_none_or(|last| (self.now - last).to_std().map_or(true, |age| age >= repeat)) {
+            let event = Event::ArchiveGaveWay {
+                sequence: gone.sequence,
+                reason,
+                at: self.now,
+            };
+            let tell = Tell::new(&self.setting.managers(), &[event]);
+            self.ledger.tell_gave_way(&tell, self.now)?;
+        }
+        Ok(())
+    }
+
+    /// What is not in haste, when all else is done: copies are compressed.
+    pub fn tidy(&mut self) {
+        const BUDGET: Duration = Duration::from_secs(2);
+        if let Err(e) = spool::shrink(self.spool, &mut self.ledger, BUDGET, self.locked) {
+            tracing::warn!("copies are not compressed: {e}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Every key is optional; an unknown key is refused with its line and the nearest known key. The defaults written
 //! here are the only ones: the man page and the example configuration are checked against them.
 
+mod archive;
 mod billing_config;
 pub(crate) mod device;
 mod load;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use archive::Archive;
 pub use billing_config::{COLUMNS, DEFAULT_LIST, Listed, Problems, load_devices, parse_devices};
 pub use device::{Device, DeviceKind, Location, Tls};
 pub use load::{DEFAULT_FILE, Loaded, Problem, load};
@@ -36,6 +38,7 @@ pub struct Config {
     pub recorder: Recorder,
     pub spool: Spool,
     pub state: State,
+    pub archive: Archive,
     pub document: Document,
     pub log: Log,
     pub capture: Capture,
@@ -84,6 +87,25 @@ pub struct Spool {
     pub alarm_after: Span,
     /// How often the alarm is repeated while the document still waits.
     pub alarm_repeat: Span,
+    /// When a document counts as retrieved.
+    pub retrieved: Retrieved,
+    /// Whether a manifest is put beside each document.
+    pub manifest: bool,
+    /// Whether a file `NAME.done` counts as the deletion of the document `NAME`.
+    pub done_marker: bool,
+}
+
+/// When a document counts as retrieved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Retrieved {
+    /// When the remote application has deleted it: what is brought to destinations is only a copy.
+    #[default]
+    Pickup,
+    /// Or when one destination has it.
+    Any,
+    /// Or when every destination has it.
+    All,
 }
 
 impl Default for Spool {
@@ -98,6 +120,9 @@ impl Default for Spool {
             min_free: Size::mebibytes(16),
             alarm_after: Span::hours(1),
             alarm_repeat: Span::hours(24),
+            retrieved: Retrieved::Pickup,
+            manifest: false,
+            done_marker: false,
         }
     }
 }

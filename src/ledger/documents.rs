@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row as SqlRow, params};
 
 use super::Event;
-use super::{Gap, Identity, Ledger, Result, Tell, outbox, read_time, written};
+use super::{Copy, Gap, Identity, Ledger, Result, Tell, deliveries, outbox, read_time, resend, written};
 
 /// Where a document is in its life. `spool::recover` says what each state means together with the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,10 +13,23 @@ pub enum State {
     Sealed,
     /// In the spool under its final name, waiting for the remote application.
     Offered,
-    /// The remote application has deleted it.
+    /// The remote application has it.
     Retrieved,
     /// An operator has moved it aside.
     Released,
+}
+
+/// How it was known that the remote application has a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Retrieval {
+    /// It deleted the document in the spool.
+    Pickup,
+    /// It put a marker beside it.
+    DoneMarker,
+    /// The destinations that the document was pushed to, and that count by the configured rule.
+    Pushed(String),
+    /// Nobody remembers: the ledger was rebuilt. Such a document may not have been retrieved at all.
+    Unknown,
 }
 
 /// One document.
@@ -34,9 +47,13 @@ pub struct Row {
     pub sha256: String,
     pub offered: Option<DateTime<Utc>>,
     pub retrieved: Option<DateTime<Utc>>,
+    /// [`None`] for documents that are not retrieved, and for those from before this was noted.
+    pub retrieved_how: Option<Retrieval>,
     pub released: Option<DateTime<Utc>>,
     pub released_by: Option<String>,
     pub release_reason: Option<String>,
+    /// The copy in the archive, if one was ever made.
+    pub copy: Option<Copy>,
 }
 
 /// What is known of a document when it is whole on the disk.
@@ -61,6 +78,8 @@ pub struct Sealing<'a> {
     pub identity: Identity,
     /// What managers are told of the capture.
     pub tell: &'a Tell,
+    /// Names of the destinations that are to get the document.
+    pub destinations: &'a [String],
 }
 
 /// Who moves a document aside, when and why.
@@ -77,7 +96,8 @@ pub struct Releasing<'a> {
 pub(super) const NOT_TOLD: i64 = 0;
 
 const COLUMNS: &str = "sequence, doc_id, name, state, created, covers_from, covers_to, records, octets, sha256, \
-                       offered, retrieved, released, released_by, release_reason";
+                       offered, retrieved, released, released_by, release_reason, retrieved_how, archived, \
+                       archive_octets, compressed, expired";
 
 impl Ledger {
     /// The document is whole on the disk: its sequence number is given, what it tells is told.
@@ -108,6 +128,9 @@ impl Ledger {
             db.execute("UPDATE skip SET told_in = ?1 WHERE told_in IS NULL", [told_in])?;
             super::put_meta(db, super::IDENTITY, &identity)?;
             outbox::insert(db, sealing.tell, sealing.created)?;
+            for destination in sealing.destinations {
+                deliveries::insert(db, sequence, destination)?;
+            }
             for (source, content) in sealing.baselines {
                 db.execute(
                     "INSERT INTO baseline VALUES (?1, ?2, ?3) ON CONFLICT (source) \
@@ -128,6 +151,7 @@ impl Ledger {
                 "DELETE FROM document WHERE sequence = ?1 AND state = 'sealed'",
                 [sequence],
             )?;
+            db.execute("DELETE FROM delivery WHERE sequence = ?1", [sequence])?;
             db.execute("UPDATE gap SET told_in = NULL WHERE told_in = ?1", [sequence])?;
             db.execute("UPDATE skip SET told_in = NULL WHERE told_in = ?1", [sequence])
         })
@@ -136,12 +160,20 @@ impl Ledger {
 
     /// The document lies in the spool under its final name; the managers are to be told.
     ///
-    /// `identity` is that of the spool directory with the file in it, see [`Ledger::spool_identity`].
-    pub fn offer(&mut self, sequence: u64, at: DateTime<Utc>, identity: &Identity, tell: &Tell) -> Result<()> {
+    /// `identity` is that of the spool directory with the file in it, see [`Ledger::spool_identity`]. `copy` is the
+    /// one in the archive, if it was made.
+    pub fn offer(
+        &mut self,
+        sequence: u64,
+        at: DateTime<Utc>,
+        identity: &Identity,
+        copy: Option<&Copy>,
+        tell: &Tell,
+    ) -> Result<()> {
         let identity = identity.to_json();
         self.transact("offer a document", |db| {
             let changed = db.execute(
-                "UPDATE document SET state = 'offered', retrieved = NULL, \
+                "UPDATE document SET state = 'offered', retrieved = NULL, retrieved_how = NULL, \
                  offered = CASE state WHEN 'retrieved' THEN ?2 ELSE coalesce(offered, ?2) END \
                  WHERE sequence = ?1 AND state <> 'offered'",
                 params![sequence as i64, written(at)],
@@ -149,20 +181,27 @@ impl Ledger {
             if changed == 0 {
                 return Ok(());
             }
+            if let Some(copy) = copy {
+                copy.note(db, sequence)?;
+            }
             super::put_meta(db, super::IDENTITY, &identity)?;
             outbox::insert(db, tell, at)
         })
     }
 
-    /// The remote application has deleted the document. Not synced: after a power failure the spool says it again.
-    pub fn retrieve(&mut self, sequence: u64, at: DateTime<Utc>) -> Result<()> {
+    /// The remote application has the document. Not synced: after a power failure the spool says it again.
+    pub fn retrieve(&mut self, sequence: u64, how: &Retrieval, at: DateTime<Utc>) -> Result<()> {
         self.transact_unsynced("mark a document as retrieved", |db| {
-            db.execute(
-                "UPDATE document SET state = 'retrieved', retrieved = ?2 WHERE sequence = ?1 AND state = 'offered'",
-                params![sequence as i64, written(at)],
-            )
+            let changed = db.execute(
+                "UPDATE document SET state = 'retrieved', retrieved = ?2, retrieved_how = ?3 \
+                 WHERE sequence = ?1 AND state = 'offered'",
+                params![sequence as i64, written(at), how.text()],
+            )?;
+            match changed {
+                0 => Ok(()),
+                _ => resend::finish(db, sequence, at),
+            }
         })
-        .map(drop)
     }
 
     /// An operator moves the document aside.
@@ -185,6 +224,7 @@ impl Ledger {
                  WHERE sequence = ?1 AND state IN ('offered', 'sealed')",
                 params![sequence as i64, written(at), who, reason],
             )?;
+            resend::finish(db, sequence, at)?;
             gap.insert(db)?;
             outbox::insert(db, &Tell::new(managers, &[event]), at)
         })
@@ -194,9 +234,9 @@ impl Ledger {
     pub fn take_back_release(&mut self, sequence: u64, at: DateTime<Utc>) -> Result<()> {
         self.transact("take back a release", |db| {
             db.execute(
-                "UPDATE document SET state = 'retrieved', retrieved = ?2, released = NULL, released_by = NULL, \
-                 release_reason = NULL WHERE sequence = ?1",
-                params![sequence as i64, written(at)],
+                "UPDATE document SET state = 'retrieved', retrieved = ?2, retrieved_how = ?3, released = NULL, \
+                 released_by = NULL, release_reason = NULL WHERE sequence = ?1",
+                params![sequence as i64, written(at), Retrieval::Pickup.text()],
             )?;
             db.execute("DELETE FROM gap WHERE kind = 'released' AND at = ?1", [written(at)])?;
             db.execute(
@@ -215,7 +255,8 @@ impl Ledger {
             for row in rows {
                 db.execute(
                     "INSERT INTO document (sequence, doc_id, name, state, created, covers_from, covers_to, records, \
-                     octets, sha256, offered, retrieved) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                     octets, sha256, offered, retrieved, retrieved_how, archived, archive_octets, compressed) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
                     params![
                         row.sequence as i64,
                         row.doc_id,
@@ -228,7 +269,11 @@ impl Ledger {
                         row.octets as i64,
                         row.sha256,
                         row.offered.map(written),
-                        row.retrieved.map(written)
+                        row.retrieved.map(written),
+                        row.retrieved_how.as_ref().map(Retrieval::text),
+                        row.copy.as_ref().map(|copy| written(copy.made)),
+                        row.copy.as_ref().map(|copy| copy.octets as i64),
+                        row.copy.as_ref().map(|copy| copy.compressed),
                     ],
                 )?;
             }
@@ -248,6 +293,17 @@ impl Ledger {
 
     pub fn by_doc_id(&self, doc_id: &str) -> Result<Option<Row>> {
         self.one("doc_id = ?1", &[&doc_id])
+    }
+
+    pub fn by_sequence(&self, sequence: u64) -> Result<Option<Row>> {
+        self.one("sequence = ?1", &[&(sequence as i64)])
+    }
+
+    /// Documents with these numbers, both ends included, in order.
+    pub fn between(&self, first: u64, last: u64) -> Result<Vec<Row>> {
+        let bound = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let (first, last) = (bound(first), bound(last));
+        self.many(&format!("sequence BETWEEN {first} AND {last} ORDER BY sequence"))
     }
 
     /// Documents that are somewhere on their way: sealed or offered, in order.
@@ -278,7 +334,7 @@ impl Ledger {
         })
     }
 
-    fn many(&self, condition: &str) -> Result<Vec<Row>> {
+    pub(super) fn many(&self, condition: &str) -> Result<Vec<Row>> {
         let sql = format!("SELECT {COLUMNS} FROM document WHERE {condition}");
         self.run("list documents", |db| {
             db.prepare(&sql)?.query_map([], Row::read)?.collect()
@@ -311,7 +367,38 @@ impl Row {
             released: time(12)?,
             released_by: row.get(13)?,
             release_reason: row.get(14)?,
+            retrieved_how: row.get::<_, Option<String>>(15)?.map(|text| Retrieval::of_text(&text)),
+            copy: match time(16)? {
+                Some(made) => Some(Copy {
+                    made,
+                    octets: number(17)?,
+                    compressed: row.get::<_, Option<bool>>(18)?.unwrap_or(false),
+                    expired: time(19)?,
+                }),
+                None => None,
+            },
         })
+    }
+}
+
+impl Retrieval {
+    /// As it is kept in the ledger and printed in `history --json`.
+    pub fn text(&self) -> String {
+        match self {
+            Retrieval::Pickup => "pickup".to_owned(),
+            Retrieval::DoneMarker => "done-marker".to_owned(),
+            Retrieval::Pushed(destinations) => format!("pushed to {destinations}"),
+            Retrieval::Unknown => "unknown".to_owned(),
+        }
+    }
+
+    fn of_text(text: &str) -> Self {
+        match (text, text.strip_prefix("pushed to ")) {
+            ("pickup", _) => Retrieval::Pickup,
+            ("done-marker", _) => Retrieval::DoneMarker,
+            (_, Some(destinations)) => Retrieval::Pushed(destinations.to_owned()),
+            _ => Retrieval::Unknown,
+        }
     }
 }
 

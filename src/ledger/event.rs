@@ -33,6 +33,13 @@ pub enum Event {
         reason: String,
         at: DateTime<Utc>,
     },
+    /// `billdropArchiveGaveWay`: copies of retrieved documents were removed before their time, to make room.
+    ArchiveGaveWay {
+        /// The last document of those.
+        sequence: u64,
+        reason: String,
+        at: DateTime<Utc>,
+    },
     /// `billdropTest`: sent by `billdrop notify --test`.
     Test { recorder: String, at: DateTime<Utc> },
 }

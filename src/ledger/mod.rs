@@ -8,11 +8,15 @@
 //! A method that fails has changed nothing. [`LedgerError::Damaged`] means that the file is no longer a ledger: only
 //! the capture, which holds the lock, may set it aside and rebuild (`spool::rebuild`).
 
+mod copies;
+mod deliveries;
 mod documents;
 mod event;
 mod gaps;
+mod history;
 mod last;
 mod outbox;
+mod resend;
 mod schema;
 
 use std::{
@@ -26,11 +30,14 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi, params};
 use serde::{Deserialize, Serialize};
 
-pub use documents::{Releasing, Row, Sealing, State};
+pub use copies::Copy;
+pub use deliveries::{Delivered, Delivery, DeliveryState, Destination};
+pub use documents::{Releasing, Retrieval, Row, Sealing, State};
 pub use event::{CollectionStatus, Event};
 pub use gaps::{Gap, GapKind, Skip};
 pub use last::LastDocument;
 pub use outbox::{LONGEST_WAIT, Pending, Tell, retry_after};
+pub use resend::Resend;
 
 use crate::{
     exit::{Error, Exit, exit_of, is_full},
@@ -123,7 +130,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Opens an existing ledger to look at it, or to change what needs no lock (the outbox, a release).
+    /// Opens an existing ledger to look at it, or to change what every format has (the outbox, remembered values).
     pub fn open_existing(directory: &Path) -> Result<Self> {
         let path = directory.join(FILE);
         if matches!(fs::symlink_metadata(&path), Err(e) if e.kind() == ErrorKind::NotFound) {
@@ -133,7 +140,7 @@ impl Ledger {
         }
         refuse_what_is_not_ours(&path)?;
         let ledger = Self::connect(directory, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        schema::refuse_newer(&ledger)?;
+        schema::show(&ledger)?;
         Ok(ledger)
     }
 

@@ -92,6 +92,14 @@ pub(super) fn notification(event: &Event, enterprise: &[u32]) -> Notification {
                 (8, date_and_time(*at)),
             ],
         ),
+        Event::ArchiveGaveWay { sequence, reason, at } => ours(
+            5,
+            vec![
+                (2, Counter64(*sequence)),
+                (6, admin_string(reason)),
+                (8, date_and_time(*at)),
+            ],
+        ),
         Event::Test { recorder, at } => ours(4, vec![(7, admin_string(recorder)), (8, date_and_time(*at))]),
     }
 }

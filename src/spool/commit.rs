@@ -4,12 +4,12 @@ use std::io;
 
 use chrono::{DateTime, Utc};
 
-use super::{DocumentName, Locked, Spool};
+use super::{DocumentName, Locked, Manifest, Spool, manifest};
 use crate::{
     config::Profile,
     document::{self, Body, Header, Written},
     exit::{Error, exit_of, is_full},
-    ledger::{Gap, Identity, LastDocument, Ledger, LedgerError, Sealing, Tell},
+    ledger::{Copy, Gap, Identity, LastDocument, Ledger, LedgerError, Row, Sealing, Tell},
     record::DocumentInformation,
 };
 
@@ -24,6 +24,8 @@ pub struct Draft<'a> {
     pub baselines: &'a [(String, Vec<u8>)],
     /// What managers are told of the capture, whatever becomes of the offer.
     pub tell: &'a Tell,
+    /// Names of the destinations that are to get it.
+    pub destinations: &'a [String],
 }
 
 /// Where the commit stopped.
@@ -87,7 +89,7 @@ pub fn commit(
     };
     let sealing = Sealing {
         sequence,
-        doc_id: doc_id.clone(),
+        doc_id,
         name: draft.name.to_string(),
         created: draft.header.created,
         covers_from: draft.information.covers_from,
@@ -100,6 +102,7 @@ pub fn commit(
         baselines: draft.baselines,
         identity,
         tell: draft.tell,
+        destinations: draft.destinations,
     };
     if let Err(e) = ledger.seal(&sealing) {
         // Perhaps the seal is on the disk all the same. Were the file to go then, the document would pass for retrieved.
@@ -109,13 +112,11 @@ pub fn commit(
         }
         return Err(CommitError::Unsealed(e));
     }
-    let last = LastDocument {
-        sequence,
-        doc_id,
-        name: draft.name.to_string(),
-        covers_to: Some(draft.information.covers_to),
-    };
-    offer(spool, ledger, &last, tell, Utc::now())?;
+    match ledger.by_sequence(sequence) {
+        Ok(Some(row)) => offer(spool, ledger, &row, tell, Utc::now())?,
+        Ok(None) => unreachable!("the seal has just put it there"),
+        Err(e) => return Err(CommitError::NotNoted(e)),
+    }
     Ok(written)
 }
 
@@ -123,26 +124,56 @@ pub fn commit(
 pub(super) fn offer(
     spool: &Spool,
     ledger: &mut Ledger,
-    document: &LastDocument,
+    row: &Row,
     tell: &Tell,
     at: DateTime<Utc>,
 ) -> Result<(), CommitError> {
-    document.write(ledger.directory()).map_err(CommitError::NotNoted)?;
-    let partial = format!(".{}.partial", document.name);
-    spool
-        .publish(&partial, &document.name)
-        .map_err(|source| CommitError::NotOffered {
-            what: format!("cannot offer {}", spool.path(&document.name).display()),
-            source,
-        })?;
-    note_offer(spool, ledger, document.sequence, tell, at)
+    let not_offered = |source| CommitError::NotOffered {
+        what: format!("cannot offer {}", spool.path(&row.name).display()),
+        source,
+    };
+    // The last one that was given a number, which a document that is offered again is not.
+    let last = ledger.last().map_err(CommitError::NotNoted)?;
+    LastDocument::of(last.as_ref().unwrap_or(row))
+        .write(ledger.directory())
+        .map_err(CommitError::NotNoted)?;
+    let partial = format!(".{}.partial", row.name);
+    let copy = keep(spool, row, &partial);
+    if spool.manifest {
+        let before = ledger.before(row).map_err(CommitError::NotNoted)?;
+        manifest::put(spool, &Manifest::of(row, before)).map_err(not_offered)?;
+    }
+    // A marker that is older than the offer says nothing about it.
+    spool.discard_marker(&row.name).map_err(not_offered)?;
+    spool.publish(&partial, &row.name).map_err(not_offered)?;
+    note_offer(spool, ledger, row, copy.as_ref(), tell, at)
+}
+
+/// The copy in the archive, where one is wanted and there is none. That it cannot be made keeps nothing back.
+pub(super) fn keep(spool: &Spool, row: &Row, file: &str) -> Option<Copy> {
+    let has_one = row.copy.as_ref().is_some_and(|copy| copy.expired.is_none());
+    if !spool.archive.makes || has_one {
+        return None;
+    }
+    match spool.archive.keep(&spool.path(file), row) {
+        Ok(copy) => Some(copy),
+        Err(e) => {
+            tracing::error!(
+                "no copy of {} could be made in {}: {e}",
+                row.name,
+                spool.archive.directory.display()
+            );
+            None
+        }
+    }
 }
 
 /// The last step: the file lies in the spool, the ledger says so.
 pub(super) fn note_offer(
     spool: &Spool,
     ledger: &mut Ledger,
-    sequence: u64,
+    row: &Row,
+    copy: Option<&Copy>,
     tell: &Tell,
     at: DateTime<Utc>,
 ) -> Result<(), CommitError> {
@@ -153,7 +184,7 @@ pub(super) fn note_offer(
         source,
     })?;
     ledger
-        .offer(sequence, at, &identity, tell)
+        .offer(row.sequence, at, &identity, copy, tell)
         .map_err(CommitError::NotNoted)
 }
 

@@ -10,7 +10,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 
-use super::DocumentName;
+use super::{Archive, DocumentName, manifest};
 use crate::{
     config,
     exit::{Error, Exit, Result},
@@ -26,7 +26,14 @@ pub struct Spool {
     owner: u32,
     mode: u32,
     group: Option<u32>,
+    pub archive: Archive,
+    pub(super) manifest: bool,
+    pub(super) done_marker: bool,
+    pub(super) rule: config::Retrieved,
 }
+
+/// What follows a document's name in that of the marker by which the remote application says that it has it.
+const DONE: &str = ".done";
 
 /// What lies in the spool under a name without a leading dot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +50,12 @@ pub struct Listing {
     pub documents: Vec<Entry>,
     /// Temporary files of ours.
     pub partials: Vec<(String, DocumentName)>,
+    /// Names of the documents that have a manifest of ours.
+    pub manifests: Vec<String>,
+    /// Manifests that were not finished.
+    pub debris: Vec<String>,
+    /// Names of the documents that have a marker, of whatever owner. Empty where markers are not configured.
+    pub markers: Vec<String>,
     /// Everything else, with the reason why it is not a document. Does not block anything.
     pub foreign: Vec<(String, &'static str)>,
 }
@@ -55,7 +68,7 @@ impl Spool {
     /// in which everybody may delete. Only the last component of a path is made: a missing parent is rather a disk
     /// that is not mounted.
     pub fn prepare(config: &config::Config) -> Result<Self> {
-        let spool = Self::locate(config)?;
+        let mut spool = Self::locate(config)?;
         let group = spool.group;
         let made = make_directory(&spool.directory, config.spool.directory_mode.0, group)?;
         if made {
@@ -64,6 +77,14 @@ impl Spool {
         check_directory(&spool.directory, "spool")?;
         make_directory(&spool.state, 0o700, None)?;
         check_directory(&spool.state, "state")?;
+        if spool.archive.makes {
+            let directory = &spool.archive.directory;
+            // A document without a copy is better than no document.
+            if let Err(e) = make_directory(directory, 0o700, None).and_then(|_| check_directory(directory, "archive")) {
+                tracing::error!("no copies are made: {e}");
+                spool.archive.makes = false;
+            }
+        }
         let inside = fs::canonicalize(&spool.directory)
             .and_then(|s| fs::canonicalize(&spool.state).map(|state| state.starts_with(s)))
             .map_err(|e| Error::file("look at", &spool.state, &e))?;
@@ -91,6 +112,10 @@ impl Spool {
             state: config.state_directory(),
             mode: config.spool.mode.0,
             group,
+            archive: Archive::new(config),
+            manifest: config.spool.manifest,
+            done_marker: config.spool.done_marker,
+            rule: config.spool.retrieved,
         })
     }
 
@@ -157,6 +182,28 @@ impl Spool {
         }
     }
 
+    /// Removes what belongs to a document beside it: its manifest, and the marker where markers mean something.
+    pub(super) fn discard_company(&self, name: &str) -> io::Result<()> {
+        self.discard(&format!("{name}{}", manifest::SUFFIX))?;
+        self.discard_marker(name)
+    }
+
+    /// Removes the marker of a document. Not a directory of that name: that is no marker.
+    pub(super) fn discard_marker(&self, name: &str) -> io::Result<()> {
+        let marker = format!("{name}{DONE}");
+        match self.done_marker && self.path(&marker).symlink_metadata().is_ok_and(|found| found.is_file()) {
+            true => self.discard(&marker),
+            false => Ok(()),
+        }
+    }
+
+    /// The file in which a document lies as it is, wherever that may be.
+    pub fn stored(&self, name: &str) -> Option<PathBuf> {
+        let kept = self.archive.find(name).ok().flatten().filter(|found| !found.compressed);
+        kept.map(|found| found.path)
+            .or_else(|| Some(self.path(name)).filter(|path| path.is_file()))
+    }
+
     /// Octets that may still be written to the spool's file system.
     pub fn free(&self) -> io::Result<u64> {
         fs2::available_space(&self.directory)
@@ -184,7 +231,10 @@ impl Spool {
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 Err(e) => return Err(e),
             };
-            listing.sort_in(&name.to_string_lossy(), name.to_str().is_some(), &found, self.owner);
+            match name.to_str() {
+                Some(name) if listing.is_company(name, &found, self) => {}
+                _ => listing.sort_in(&name.to_string_lossy(), name.to_str().is_some(), &found, self.owner),
+            }
         }
         listing.documents.sort_by(|a, b| a.name.cmp(&b.name));
         listing.foreign.sort();
@@ -193,6 +243,29 @@ impl Spool {
 }
 
 impl Listing {
+    /// What lies beside documents. Before all else: without an extension the name of a manifest looks like a document's.
+    fn is_company(&mut self, name: &str, found: &fs::Metadata, spool: &Spool) -> bool {
+        let is_ours = found.is_file() && trust::is_ours(found.uid(), spool.owner);
+        let of_document = |name: &str, suffix: &str| {
+            let stem = name.strip_suffix(suffix)?;
+            DocumentName::parse(stem).map(|_| stem.to_owned())
+        };
+        if let Some(document) = of_document(name, manifest::SUFFIX).filter(|_| is_ours) {
+            self.manifests.push(document);
+            return true;
+        }
+        if let Some(document) = of_document(name, DONE).filter(|_| spool.done_marker && found.is_file()) {
+            self.markers.push(document);
+            return true;
+        }
+        let unfinished = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial"));
+        if unfinished.is_some_and(|name| is_ours && of_document(name, manifest::SUFFIX).is_some()) {
+            self.debris.push(name.to_owned());
+            return true;
+        }
+        false
+    }
+
     fn sort_in(&mut self, name: &str, readable: bool, found: &fs::Metadata, owner: u32) {
         let is_ours = found.is_file() && trust::is_ours(found.uid(), owner);
         if let (Some(document), true) = (DocumentName::of_partial(name), is_ours) {

@@ -1,22 +1,24 @@
 //! Opens the ledger for a capture; sets a damaged one aside and builds a new one from what is left.
 //!
-//! What is left: `last-document` (sequence number and name of the last document) and the documents in the spool.
+//! What is left: `last-document` (sequence number and name of the last document), the documents in the spool and their
+//! copies in the archive. Only documents that were sealed have a copy, so each counts; but nobody knows who has got it, so
+//! none of these copies is ever removed by billdrop.
 //! What is lost: which notifications were still to be sent, how many captures were skipped, the counters to compare
 //! with. The next document says so in its remark, `billdrop gaps` lists it, and the managers are told.
 
 use std::{
     fs,
-    io::{self, BufReader},
+    io::{self, Read},
     path::Path,
 };
 
 use chrono::{DateTime, Utc};
 
-use super::{Locked, Spool};
+use super::{DocumentName, Locked, Spool};
 use crate::{
     document::{self, Limits, Verified},
     exit::{Error, Result},
-    ledger::{self, Event, Gap, GapKind, LastDocument, Ledger, LedgerError, Row, State},
+    ledger::{self, Copy, Event, Gap, GapKind, LastDocument, Ledger, LedgerError, Retrieval, Row, State},
     record::Value,
 };
 
@@ -75,15 +77,66 @@ fn forgotten(ledger: &Ledger, spool: &Spool, recorder: &str, known: u64, now: Da
     }
     if let Some(last) = &last {
         found.extend(sealed_partial(spool, last, now));
-        // The last document need not be in the spool any more.
-        if !found.iter().any(|row| row.sequence >= last.sequence) {
-            found.push(retrieved_row(last, now));
+    }
+    // Where nothing was lost, every copy is known: this asks for names only.
+    for name in unknown_copies(ledger, spool)? {
+        let may_be_ours = known == 0 || DocumentName::parse(&name).is_some_and(|name| name.hostname == recorder);
+        if may_be_ours && !found.iter().any(|row| row.name == name) {
+            found.extend(row_of_copy(spool, &name, now));
         }
     }
     found.retain(|row| row.sequence > known);
+    // Of two rows the first stays: what lies in the spool, then what has a copy, then what is only remembered.
     found.sort_by_key(|row| row.sequence);
     found.dedup_by_key(|row| row.sequence);
+    // The last document need not be anywhere any more.
+    if let Some(last) = last.filter(|last| last.sequence > known)
+        && !found.iter().any(|row| row.sequence >= last.sequence)
+    {
+        found.push(retrieved_row(&last, now));
+    }
     Ok(found)
+}
+
+/// Names of documents that have a copy, and that the ledger does not know.
+fn unknown_copies(ledger: &Ledger, spool: &Spool) -> Result<Vec<String>> {
+    let directory = &spool.archive.directory;
+    let listed = match spool.archive.list() {
+        Ok(listed) => listed,
+        Err(e) => {
+            tracing::error!("cannot look into the archive {}: {e}", directory.display());
+            return Ok(Vec::new());
+        }
+    };
+    if listed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = ledger.names_of_copies()?;
+    let mut unknown = Vec::new();
+    for entry in listed {
+        if !known.contains(&entry.name) && ledger.by_name(&entry.name)?.is_none() {
+            unknown.push(entry.name);
+        }
+    }
+    Ok(unknown)
+}
+
+/// A document that is known by its copy: it has left the spool, and nobody remembers how.
+fn row_of_copy(spool: &Spool, name: &str, now: DateTime<Utc>) -> Option<Row> {
+    let found = spool.archive.find(name).ok()??;
+    let aside = spool.state.join(super::release::RELEASED).join(name);
+    let row = row_of(found.open().ok()?, &found.path, name, State::Retrieved, now)?;
+    Some(Row {
+        state: match aside.is_file() {
+            true => State::Released,
+            false => State::Retrieved,
+        },
+        offered: None,
+        retrieved: Some(now),
+        retrieved_how: Some(Retrieval::Unknown),
+        copy: Some(Copy::of(&found)),
+        ..row
+    })
 }
 
 /// Renames ledger and log; returns the new name.
@@ -134,7 +187,10 @@ fn row_of_file(spool: &Spool, file: &str, name: &str, state: State, now: DateTim
     if !path.symlink_metadata().ok()?.is_file() {
         return None;
     }
-    let input = BufReader::new(fs::File::open(&path).ok()?);
+    row_of(fs::File::open(&path).ok()?, &path, name, state, now)
+}
+
+fn row_of(input: impl Read, path: &Path, name: &str, state: State, now: DateTime<Utc>) -> Option<Row> {
     match document::verify(input, Limits::default()) {
         Ok(verified) => Some(Row {
             covers_from: covered(&verified, "coversFrom"),
@@ -149,9 +205,11 @@ fn row_of_file(spool: &Spool, file: &str, name: &str, state: State, now: DateTim
             sha256: document::hex(&verified.sha256),
             offered: Some(now),
             retrieved: None,
+            retrieved_how: None,
             released: None,
             released_by: None,
             release_reason: None,
+            copy: None,
         })
         .filter(|row| row.sequence > 0),
         Err(findings) => {
@@ -186,8 +244,10 @@ fn retrieved_row(last: &LastDocument, now: DateTime<Utc>) -> Row {
         sha256: String::new(),
         offered: None,
         retrieved: Some(now),
+        retrieved_how: Some(Retrieval::Unknown),
         released: None,
         released_by: None,
         release_reason: None,
+        copy: None,
     }
 }

@@ -8,30 +8,43 @@
 //! | sealed | no | no | renamed, and already retrieved | offer, retrieve |
 //! | sealed | yes | yes | another file has the name, or died between link and unlink | same file: discard the partial, offer; else stop |
 //! | offered | any | yes | waiting for its pickup | wait |
+//! | offered | any | marked | the remote application says that it has it | take it out, retrieve |
+//! | offered | any | pushed | destinations have it, as many as the rule wants | take it out, retrieve |
 //! | offered | yes | no | a power failure undid the rename | rename, offer |
 //! | offered | no | no | picked up | retrieve |
 //! | retrieved | any | yes | somebody put it back | offer again: it blocks like any other |
-//! | retrieved | any | no | over | nothing |
+//! | retrieved | yes | no | died before it was offered again, which is still to be done | discard the partial |
+//! | retrieved | no | no | over | nothing |
 //! | released | any | yes | died while moving it aside | move it |
-//! | released | any | no | over | nothing |
+//! | released | yes | no | died before it was offered again, which is still to be done | discard the partial |
+//! | released | no | no | over | nothing |
+//!
+//! *Marked* (its marker lies beside it) and *pushed* are kinds of *yes*: where a row is not about them, they are as good.
+//! Once a document is offered by one row, it is looked at once more. Only then, with nothing waiting, the next document of
+//! those that somebody wants again becomes a partial and is sealed ([`super::resend`]).
 //!
 //! Before a document counts as retrieved, `refuse_unexplained` makes sure that it is this very directory which it has left.
 //!
+//! A document that billdrop itself takes out of the spool has its copy if anybody is still to get it: else it stays.
+//!
 //! Documents that the ledger does not know are somebody's copy or another recorder's: reported as foreign, they do not
-//! block.
+//! block. Manifests go when their document has gone, markers when they have done their work.
 
-use std::{io, os::unix::fs::MetadataExt, path::Path};
+use std::{fs, io, io::ErrorKind, os::unix::fs::MetadataExt};
 
 use chrono::{DateTime, Utc};
 
 use super::{
     Listing, Locked, Spool,
-    commit::{note_offer, offer},
-    release,
+    commit::{keep, note_offer, offer},
+    expiry,
+    missing::refuse_unexplained,
+    release, resend,
 };
 use crate::{
+    config,
     exit::{Error, Exit, Result},
-    ledger::{LastDocument, Ledger, Row, State, Tell},
+    ledger::{DeliveryState, Ledger, Retrieval, Row, State, Tell},
 };
 
 /// How things stand after recovery.
@@ -41,8 +54,19 @@ pub struct Standing {
     pub waiting: Option<Row>,
     /// The file that waits does not have the size that was written.
     pub damaged: bool,
+    /// The remote application has said that it has the document: the next capture takes it out.
+    pub marked: bool,
     /// Files in the spool that are not documents of ours, with the reason.
     pub foreign: Vec<(String, String)>,
+}
+
+/// What lies under the final name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Final {
+    Missing,
+    There,
+    Marked,
+    Pushed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,50 +76,114 @@ enum Action {
     OfferAndRetrieve,
     Obstructed,
     Wait,
+    TakeOut,
     Retrieve,
     OfferAgain,
+    Discard,
     MoveAside,
     Nothing,
 }
 
 /// The table of the module head.
-fn decide(ledger: State, partial: bool, document: bool) -> Action {
+fn decide(ledger: State, partial: bool, document: Final) -> Action {
     match (ledger, partial, document) {
-        (State::Sealed, true, false) => Action::Rename,
-        (State::Sealed, false, true) => Action::Offer,
-        (State::Sealed, false, false) => Action::OfferAndRetrieve,
-        (State::Sealed, true, true) => Action::Obstructed,
-        (State::Offered, _, true) => Action::Wait,
-        (State::Offered, true, false) => Action::Rename,
-        (State::Offered, false, false) => Action::Retrieve,
-        (State::Retrieved, _, true) => Action::OfferAgain,
-        (State::Released, _, true) => Action::MoveAside,
-        (State::Retrieved | State::Released, _, false) => Action::Nothing,
+        (State::Sealed, true, Final::Missing) => Action::Rename,
+        (State::Sealed, false, Final::Missing) => Action::OfferAndRetrieve,
+        (State::Sealed, false, _) => Action::Offer,
+        (State::Sealed, true, _) => Action::Obstructed,
+        (State::Offered, _, Final::There) => Action::Wait,
+        (State::Offered, _, Final::Marked | Final::Pushed) => Action::TakeOut,
+        (State::Offered, true, Final::Missing) => Action::Rename,
+        (State::Offered, false, Final::Missing) => Action::Retrieve,
+        (State::Retrieved | State::Released, true, Final::Missing) => Action::Discard,
+        (State::Retrieved | State::Released, false, Final::Missing) => Action::Nothing,
+        (State::Retrieved, _, _) => Action::OfferAgain,
+        (State::Released, _, _) => Action::MoveAside,
     }
 }
 
-/// Finishes or undoes what an earlier run left, and says what waits. `tell` makes the notification of a late offer.
+/// Finishes or undoes what an earlier run left, offers again what somebody wants again, and says what waits. `tell`
+/// makes the notification of an offer.
 pub fn recover(
     spool: &Spool,
     ledger: &mut Ledger,
     tell: &dyn Fn(&Row) -> Tell,
     now: DateTime<Utc>,
-    _locked: &Locked<'_>,
+    locked: &Locked<'_>,
 ) -> Result<Standing> {
     let listing = list(spool)?;
     let rows = rows_of_interest(ledger, &listing)?;
     for row in &rows {
-        let partial = listing
-            .partials
-            .iter()
-            .any(|(_, document)| document.to_string() == row.name);
-        let document = listing.documents.iter().any(|entry| entry.name == row.name);
-        let action = decide(row.state, partial, document);
-        tracing::debug!("document {} ({}): {action:?}", row.sequence, row.name);
-        act(action, spool, ledger, row, tell, now)?;
+        settle(spool, ledger, &listing, row, tell, now)?;
     }
     discard_unknown(spool, &listing, &rows)?;
-    survey(spool, ledger)
+    discard_company(spool, ledger, &listing)?;
+    let mut standing = survey(spool, ledger)?;
+    if standing.waiting.is_none() && resend::offer_next(spool, ledger, tell, now, locked)?.is_some() {
+        standing = survey(spool, ledger)?;
+    }
+    expiry::expire(spool, ledger, now)?;
+    Ok(standing)
+}
+
+/// One row of the ledger: decided and done, and decided once more when it has been offered by that.
+fn settle(
+    spool: &Spool,
+    ledger: &mut Ledger,
+    listing: &Listing,
+    row: &Row,
+    tell: &dyn Fn(&Row) -> Tell,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let mut partial = listing
+        .partials
+        .iter()
+        .any(|(_, document)| document.to_string() == row.name);
+    let mut state = row.state;
+    let there = listing.documents.iter().any(|entry| entry.name == row.name);
+    let marked = listing.markers.contains(&row.name);
+    let pushed = by_rule(spool, ledger, row)?;
+    let document = match (there, marked, &pushed) {
+        (false, _, _) => Final::Missing,
+        (true, true, _) => Final::Marked,
+        (true, false, Some(_)) => Final::Pushed,
+        (true, false, None) => Final::There,
+    };
+    let how = match (marked, pushed) {
+        (true, _) => Retrieval::DoneMarker,
+        (false, Some(pushed)) => pushed,
+        (false, None) => Retrieval::Pickup,
+    };
+    loop {
+        let action = decide(state, partial, document);
+        tracing::debug!("document {} ({}): {action:?}", row.sequence, row.name);
+        act(action, spool, ledger, row, &how, tell, now)?;
+        match action {
+            Action::Offer | Action::Obstructed | Action::OfferAgain => (state, partial) = (State::Offered, false),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Whether as many destinations have the document as the rule wants, and which. Never of one that lies in the spool
+/// because somebody wanted it there again.
+fn by_rule(spool: &Spool, ledger: &Ledger, row: &Row) -> Result<Option<Retrieval>> {
+    if spool.rule == config::Retrieved::Pickup || ledger.is_resent(row.sequence)? {
+        return Ok(None);
+    }
+    let deliveries = ledger.deliveries_of(row.sequence)?;
+    let has = |state| move |delivery: &&crate::ledger::Delivery| delivery.state == state;
+    let delivered: Vec<&str> = deliveries
+        .iter()
+        .filter(has(DeliveryState::Delivered))
+        .map(|delivery| delivery.destination.as_str())
+        .collect();
+    let wanted = match spool.rule {
+        config::Retrieved::All => deliveries.len(),
+        _ => 1,
+    };
+    let met = !delivered.is_empty() && delivered.len() >= wanted;
+    Ok(met.then(|| Retrieval::Pushed(delivered.join(", "))))
 }
 
 /// Looks without changing anything: for `status`, and for the answer of [`recover`].
@@ -111,12 +199,28 @@ pub fn survey(spool: &Spool, ledger: &Ledger) -> Result<Standing> {
             Some(row) => {
                 if standing.waiting.is_none() {
                     standing.damaged = row.octets != entry.octets;
+                    standing.marked = listing.markers.contains(&row.name);
                     standing.waiting = Some(row);
                 }
             }
             None => standing
                 .foreign
                 .push((entry.name.clone(), "not written by this billdrop".to_owned())),
+        }
+    }
+    let is_waiting = |name: &String| standing.waiting.as_ref().is_some_and(|row| row.name == *name);
+    for marker in listing.markers.iter().filter(|name| !is_waiting(name)) {
+        standing.foreign.push((
+            format!("{marker}.done"),
+            "says that a document is done which is not offered".to_owned(),
+        ));
+    }
+    for manifest in &listing.manifests {
+        if ledger.by_name(manifest)?.is_none() {
+            standing.foreign.push((
+                format!("{manifest}{}", super::MANIFEST_SUFFIX),
+                "is the manifest of a document that was not written by this billdrop".to_owned(),
+            ));
         }
     }
     let others = listing
@@ -137,9 +241,11 @@ fn list(spool: &Spool) -> Result<Listing> {
 /// Rows that are on their way, and rows whose file has come back.
 fn rows_of_interest(ledger: &Ledger, listing: &Listing) -> Result<Vec<Row>> {
     let mut rows = ledger.unfinished()?;
-    for entry in &listing.documents {
-        if !rows.iter().any(|row| row.name == entry.name) {
-            rows.extend(ledger.by_name(&entry.name)?);
+    let documents = listing.documents.iter().map(|entry| entry.name.clone());
+    let partials = listing.partials.iter().map(|(_, document)| document.to_string());
+    for name in documents.chain(partials) {
+        if !rows.iter().any(|row| row.name == name) {
+            rows.extend(ledger.by_name(&name)?);
         }
     }
     Ok(rows)
@@ -150,32 +256,41 @@ fn act(
     spool: &Spool,
     ledger: &mut Ledger,
     row: &Row,
+    how: &Retrieval,
     tell: &dyn Fn(&Row) -> Tell,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let partial = format!(".{}.partial", row.name);
     match action {
-        Action::Wait | Action::Nothing => {}
+        Action::Nothing => {}
+        Action::Wait => keep_now(spool, ledger, row)?,
         Action::Rename => {
-            offer(spool, ledger, &LastDocument::of(row), &tell(row), now)?;
+            offer(spool, ledger, row, &tell(row), now)?;
             tracing::info!("offered {}, which an earlier run had written", row.name);
         }
-        Action::Offer => note_offer(spool, ledger, row.sequence, &tell(row), now)?,
+        Action::Offer => {
+            let copy = keep(spool, row, &row.name);
+            note_offer(spool, ledger, row, copy.as_ref(), &tell(row), now)?;
+        }
         Action::OfferAndRetrieve => {
             refuse_unexplained(spool, ledger, row)?;
-            note_offer(spool, ledger, row.sequence, &tell(row), now)?;
-            ledger.retrieve(row.sequence, now)?;
+            note_offer(spool, ledger, row, None, &tell(row), now)?;
+            ledger.retrieve(row.sequence, how, now)?;
         }
+        Action::TakeOut => take_out(spool, ledger, row, how, now)?,
         Action::Obstructed => obstructed(spool, ledger, row, &partial, tell, now)?,
         Action::Retrieve => {
             refuse_unexplained(spool, ledger, row)?;
-            ledger.retrieve(row.sequence, now)?;
+            ledger.retrieve(row.sequence, how, now)?;
             tracing::info!("{} has been retrieved", row.name);
         }
         Action::OfferAgain => {
             tracing::warn!("{} has come back to the spool; it is offered again", row.name);
-            note_offer(spool, ledger, row.sequence, &Tell::nobody(), now)?;
+            note_offer(spool, ledger, row, None, &Tell::nobody(), now)?;
         }
+        Action::Discard => spool
+            .discard(&partial)
+            .map_err(|e| Error::file("remove", &spool.path(&partial), &e))?,
         Action::MoveAside => drop(release::move_aside(spool, &row.name)?),
     }
     Ok(())
@@ -204,73 +319,46 @@ fn obstructed(
     spool
         .discard(partial)
         .map_err(|e| Error::file("remove", &spool.path(partial), &e))?;
-    Ok(note_offer(spool, ledger, row.sequence, &tell(row), now)?)
+    let copy = keep(spool, row, &row.name);
+    Ok(note_offer(spool, ledger, row, copy.as_ref(), &tell(row), now)?)
+}
+
+/// A document waits without the copy that it should have: the archive is new, or was full.
+fn keep_now(spool: &Spool, ledger: &mut Ledger, row: &Row) -> Result<()> {
+    if let Some(copy) = keep(spool, row, &row.name) {
+        ledger.archived(row.sequence, &copy)?;
+    }
+    Ok(())
+}
+
+/// The document has done its work in the spool. Gone for good before the ledger says so: else a power failure would bring
+/// it back as a second offer.
+fn take_out(spool: &Spool, ledger: &mut Ledger, row: &Row, how: &Retrieval, now: DateTime<Utc>) -> Result<()> {
+    keep_now(spool, ledger, row)?;
+    let is_pending = |delivery: &crate::ledger::Delivery| delivery.state == DeliveryState::Pending;
+    if ledger.deliveries_of(row.sequence)?.iter().any(is_pending) && !spool.archive.has(&row.name) {
+        tracing::error!(
+            "{} stays in the spool: it has no copy, and not every destination has got it",
+            row.name
+        );
+        return Ok(());
+    }
+    let path = spool.path(&row.name);
+    let taken = match fs::remove_file(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        taken => taken,
+    };
+    taken
+        .and_then(|()| spool.sync())
+        .map_err(|e| Error::file("take out of the spool", &path, &e))?;
+    ledger.retrieve(row.sequence, how, now)?;
+    tracing::info!("{} has been retrieved and was taken out of the spool", row.name);
+    Ok(())
 }
 
 fn same_file(spool: &Spool, a: &str, b: &str) -> io::Result<bool> {
     let (a, b) = (spool.path(a).symlink_metadata()?, spool.path(b).symlink_metadata()?);
     Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
-}
-
-/// An offered file is missing. That is the pickup only if this is the directory it was in: not the empty mount point of
-/// a disk that is not there, nor another spool with the same ledger. And a file of its size under its name, that is
-/// merely no longer ours, has not been picked up either.
-fn refuse_unexplained(spool: &Spool, ledger: &Ledger, row: &Row) -> Result<()> {
-    let path = spool.path(&row.name);
-    if path
-        .symlink_metadata()
-        .is_ok_and(|found| found.is_file() && found.len() == row.octets)
-    {
-        return Err(Error::new(
-            Exit::Denied,
-            format!("{} still lies there, but belongs to another user now", path.display()),
-        )
-        .next("Give it back with chown, or delete it once it is fetched."));
-    }
-    let now = spool
-        .identity()
-        .map_err(|e| Error::file("look at", &spool.directory, &e))?;
-    let Some(then) = ledger.spool_identity()? else {
-        return Ok(());
-    };
-    let elsewhere = Path::new(&then.path).join(&row.name);
-    if then.path != now.path && elsewhere.symlink_metadata().is_ok() {
-        return Err(Error::new(
-            Exit::Configuration,
-            format!(
-                "document {} still waits in another spool: {}",
-                row.sequence,
-                elsewhere.display()
-            ),
-        )
-        .next("One ledger serves one spool. Give this spool a [state] directory of its own."));
-    }
-    if then.path == now.path && (then.inode, then.born) != (now.inode, now.born) {
-        return Err(Error::new(
-            Exit::CannotCreate,
-            format!(
-                "{} is not the directory in which {} was",
-                spool.directory.display(),
-                row.name
-            ),
-        )
-        .next(
-            "Is its disk mounted? If the directory was replaced on purpose, billdrop release gives the document up.",
-        ));
-    }
-    Ok(())
-}
-
-/// The document whose file is missing together with its whole directory, if there is one.
-pub fn missing(spool: &Spool, ledger: &Ledger) -> Result<Option<Row>> {
-    for row in ledger.unfinished()? {
-        let is_there = |name: &str| spool.path(name).symlink_metadata().is_ok();
-        let lies_here = is_there(&row.name) || is_there(&format!(".{}.partial", row.name));
-        if !lies_here && refuse_unexplained(spool, ledger, &row).is_err_and(|e| e.exit() == Exit::CannotCreate) {
-            return Ok(Some(row));
-        }
-    }
-    Ok(None)
 }
 
 fn discard_unknown(spool: &Spool, listing: &Listing, rows: &[Row]) -> Result<()> {
@@ -286,36 +374,80 @@ fn discard_unknown(spool: &Spool, listing: &Listing, rows: &[Row]) -> Result<()>
     Ok(())
 }
 
+/// Manifests and markers of documents that have gone. They bar nothing: what cannot be removed is tried again.
+fn discard_company(spool: &Spool, ledger: &Ledger, before: &Listing) -> Result<()> {
+    if before.manifests.is_empty() && before.markers.is_empty() && before.debris.is_empty() {
+        return Ok(());
+    }
+    let listing = list(spool)?;
+    let has_gone = |name: &String| !listing.documents.iter().any(|entry| entry.name == *name);
+    for name in listing
+        .manifests
+        .iter()
+        .chain(&listing.markers)
+        .filter(|name| has_gone(name))
+    {
+        let known = ledger.by_name(name)?;
+        if known.is_some_and(|row| matches!(row.state, State::Retrieved | State::Released))
+            && let Err(e) = spool.discard_company(name)
+        {
+            tracing::warn!("cannot remove what lies beside {name}: {e}");
+        }
+    }
+    for debris in &listing.debris {
+        spool
+            .discard(debris)
+            .map_err(|e| Error::file("remove", &spool.path(debris), &e))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Action::*, *};
+    use super::{Action::*, Final::*, *};
 
     /// One row of the module head's table per line.
     #[test]
     fn every_row_of_the_table_is_decided_as_it_says() {
         let (yes, no) = (true, false);
         for (ledger, partial, document, action) in [
-            (State::Sealed, yes, no, Rename),
-            (State::Sealed, no, yes, Offer),
-            (State::Sealed, no, no, OfferAndRetrieve),
-            (State::Sealed, yes, yes, Obstructed),
-            (State::Offered, no, yes, Wait),
-            (State::Offered, yes, yes, Wait),
-            (State::Offered, no, no, Retrieve),
-            (State::Offered, yes, no, Rename),
-            (State::Retrieved, no, yes, OfferAgain),
-            (State::Retrieved, no, no, Nothing),
-            (State::Retrieved, yes, no, Nothing),
-            (State::Retrieved, yes, yes, OfferAgain),
-            (State::Released, yes, no, Nothing),
-            (State::Released, yes, yes, MoveAside),
-            (State::Released, no, yes, MoveAside),
-            (State::Released, no, no, Nothing),
+            (State::Sealed, yes, Missing, Rename),
+            (State::Sealed, no, There, Offer),
+            (State::Sealed, no, Marked, Offer),
+            (State::Sealed, no, Pushed, Offer),
+            (State::Sealed, no, Missing, OfferAndRetrieve),
+            (State::Sealed, yes, There, Obstructed),
+            (State::Sealed, yes, Marked, Obstructed),
+            (State::Sealed, yes, Pushed, Obstructed),
+            (State::Offered, no, There, Wait),
+            (State::Offered, yes, There, Wait),
+            (State::Offered, no, Marked, TakeOut),
+            (State::Offered, yes, Marked, TakeOut),
+            (State::Offered, no, Pushed, TakeOut),
+            (State::Offered, yes, Pushed, TakeOut),
+            (State::Offered, no, Missing, Retrieve),
+            (State::Offered, yes, Missing, Rename),
+            (State::Retrieved, no, There, OfferAgain),
+            (State::Retrieved, no, Marked, OfferAgain),
+            (State::Retrieved, no, Pushed, OfferAgain),
+            (State::Retrieved, no, Missing, Nothing),
+            (State::Retrieved, yes, Missing, Discard),
+            (State::Retrieved, yes, There, OfferAgain),
+            (State::Retrieved, yes, Marked, OfferAgain),
+            (State::Retrieved, yes, Pushed, OfferAgain),
+            (State::Released, yes, Missing, Discard),
+            (State::Released, yes, There, MoveAside),
+            (State::Released, yes, Marked, MoveAside),
+            (State::Released, yes, Pushed, MoveAside),
+            (State::Released, no, There, MoveAside),
+            (State::Released, no, Marked, MoveAside),
+            (State::Released, no, Pushed, MoveAside),
+            (State::Released, no, Missing, Nothing),
         ] {
             assert_eq!(
                 decide(ledger, partial, document),
                 action,
-                "{ledger:?} {partial} {document}"
+                "{ledger:?} {partial} {document:?}"
             );
         }
     }

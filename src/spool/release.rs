@@ -13,7 +13,7 @@ use crate::{
     ledger::{Ledger, Releasing, Row},
 };
 
-const RELEASED: &str = "released";
+pub(super) const RELEASED: &str = "released";
 
 /// What became of a release.
 #[derive(Debug)]
@@ -34,7 +34,11 @@ pub fn release(
     _locked: &Locked<'_>,
 ) -> Result<Released> {
     ledger.release(row.sequence, releasing)?;
-    match move_aside(spool, &row.name)? {
+    let moved = move_aside(spool, &row.name)?;
+    if let Err(e) = spool.discard_company(&row.name) {
+        tracing::warn!("cannot remove the manifest of {}, the next run will: {e}", row.name);
+    }
+    match moved {
         Some(path) => Ok(Released::Aside(path)),
         None => {
             ledger.take_back_release(row.sequence, releasing.at)?;

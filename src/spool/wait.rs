@@ -22,7 +22,10 @@ pub struct Watch {
 impl Watch {
     pub fn new(spool: &Spool) -> io::Result<Self> {
         let inotify = Inotify::init()?;
-        let gone = WatchMask::DELETE | WatchMask::MOVED_FROM | WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
+        let mut gone = WatchMask::DELETE | WatchMask::MOVED_FROM | WatchMask::DELETE_SELF | WatchMask::MOVE_SELF;
+        if spool.done_marker {
+            gone |= WatchMask::CREATE | WatchMask::MOVED_TO;
+        }
         inotify.watches().add(&spool.directory, gone)?;
         inotify
             .watches()

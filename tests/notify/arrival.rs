@@ -81,6 +81,19 @@ fn events(mark: &str) -> Vec<(Event, Vec<String>)> {
             ],
         ),
         (
+            Event::ArchiveGaveWay {
+                sequence: 41,
+                reason: format!("full: {mark}"),
+                at,
+            },
+            vec![
+                trap(&ours("billdropArchiveGaveWay")),
+                ours("billdropDocumentSequence.0 = Counter64: 41"),
+                ours(&format!("billdropReason.0 = STRING: full: {mark}")),
+                time(&ours("billdropEventTime")),
+            ],
+        ),
+        (
             Event::Test {
                 recorder: mark.to_owned(),
                 at,

@@ -1,0 +1,264 @@
+//! Which destination is to get which document, and has got it.
+//!
+//! A delivery is `pending` from the seal of its document until the destination has the document, whole. Nothing ends
+//! it but that, or the operator who gives the destination up.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+
+use super::{Ledger, Result, Row, read_time, written};
+
+/// One document for one destination.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    pub sequence: u64,
+    pub destination: String,
+    pub state: DeliveryState,
+    pub attempts: u32,
+    pub next_attempt: Option<DateTime<Utc>>,
+    pub last_error: Option<String>,
+    pub delivered: Option<Delivered>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryState {
+    Pending,
+    Delivered,
+}
+
+/// How a destination got a document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivered {
+    pub at: DateTime<Utc>,
+    pub octets: u64,
+    /// How far the arrival was checked: `size`, `sha256`, `nothing`.
+    pub verified: String,
+    /// Whether it got its name only when it was whole.
+    pub renamed: bool,
+}
+
+/// One place that documents are brought to, as the ledger remembers it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Destination {
+    pub name: String,
+    pub url: String,
+    pub added: DateTime<Utc>,
+    /// When the test file got there.
+    pub tested: Option<DateTime<Utc>>,
+    /// Attempts that failed one after the other.
+    pub failures: u32,
+    /// Since when managers know that it fails.
+    pub alarmed: Option<DateTime<Utc>>,
+    /// Since when the configuration does not have it any more.
+    pub removed: Option<DateTime<Utc>>,
+    /// Documents that it is still to get.
+    pub pending: u64,
+}
+
+const COLUMNS: &str =
+    "sequence, destination, state, attempts, next_attempt, last_error, delivered, octets, verified, renamed";
+
+pub(super) fn insert(db: &Connection, sequence: i64, destination: &str) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT INTO delivery (sequence, destination) VALUES (?1, ?2)",
+        params![sequence, destination],
+    )
+    .map(drop)
+}
+
+/// Pending whatever became of it before.
+pub(super) fn renew(db: &Connection, sequence: i64, destination: &str) -> rusqlite::Result<()> {
+    db.execute(
+        "DELETE FROM delivery WHERE sequence = ?1 AND destination = ?2",
+        params![sequence, destination],
+    )?;
+    insert(db, sequence, destination)
+}
+
+impl Ledger {
+    /// What a destination is still to get, in the order of the documents.
+    pub fn pending_deliveries(&self, destination: &str) -> Result<Vec<Delivery>> {
+        self.deliveries(
+            "destination = ?1 AND state = 'pending' ORDER BY sequence",
+            &[&destination],
+        )
+    }
+
+    /// Every delivery of one document.
+    pub fn deliveries_of(&self, sequence: u64) -> Result<Vec<Delivery>> {
+        self.deliveries("sequence = ?1 ORDER BY destination", &[&(sequence as i64)])
+    }
+
+    /// All deliveries, in the order of the documents.
+    pub fn all_deliveries(&self) -> Result<Vec<Delivery>> {
+        self.deliveries("true ORDER BY sequence, destination", &[])
+    }
+
+    /// The document has arrived. Returns whether that was news.
+    pub fn arrived(&mut self, sequence: u64, destination: &str, how: &Delivered) -> Result<bool> {
+        self.transact("note a delivery", |db| {
+            let changed = db.execute(
+                "UPDATE delivery SET state = 'delivered', attempts = attempts + 1, next_attempt = NULL, \
+                 last_error = NULL, delivered = ?3, octets = ?4, verified = ?5, renamed = ?6 \
+                 WHERE sequence = ?1 AND destination = ?2 AND state = 'pending'",
+                params![
+                    sequence as i64,
+                    destination,
+                    written(how.at),
+                    how.octets as i64,
+                    how.verified,
+                    how.renamed
+                ],
+            )?;
+            db.execute(
+                "UPDATE resend SET finished = ?3 WHERE sequence = ?1 AND destination = ?2 AND finished IS NULL",
+                params![sequence as i64, destination, written(how.at)],
+            )?;
+            Ok(changed > 0)
+        })
+    }
+
+    /// An attempt has failed; it is not made again before `next`.
+    pub fn delivery_failed(
+        &mut self,
+        sequence: u64,
+        destination: &str,
+        error: &str,
+        next: DateTime<Utc>,
+    ) -> Result<()> {
+        self.transact("note a failed delivery", |db| {
+            db.execute(
+                "UPDATE delivery SET attempts = attempts + 1, last_error = ?3, next_attempt = ?4 \
+                 WHERE sequence = ?1 AND destination = ?2 AND state = 'pending'",
+                params![sequence as i64, destination, error, written(next)],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Takes note of what the configuration has now: new destinations, and those that have gone.
+    pub fn know_destinations(&mut self, configured: &[(String, String)], at: DateTime<Utc>) -> Result<()> {
+        self.transact("note the destinations", |db| {
+            db.execute(
+                "UPDATE destination SET removed = ?1 WHERE removed IS NULL",
+                [written(at)],
+            )?;
+            for (name, url) in configured {
+                // Under another address it is another place, to be tried anew.
+                db.execute(
+                    "INSERT INTO destination (name, url, added) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET \
+                     removed = NULL, tested = CASE WHEN url = excluded.url THEN tested END, url = excluded.url",
+                    params![name, url, written(at)],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The test file has arrived.
+    pub fn destination_tested(&mut self, name: &str, at: DateTime<Utc>) -> Result<()> {
+        self.change_destination("tested = ?2", name, Some(at))
+    }
+
+    /// Counts one more failure, or forgets all when it works again. `alarmed`: since when managers know of it.
+    pub fn destination_state(&mut self, name: &str, failures: u32, alarmed: Option<DateTime<Utc>>) -> Result<()> {
+        self.change_destination(&format!("failures = {failures}, alarmed = ?2"), name, alarmed)
+    }
+
+    fn change_destination(&mut self, change: &str, name: &str, at: Option<DateTime<Utc>>) -> Result<()> {
+        let sql = format!("UPDATE destination SET {change} WHERE name = ?1");
+        self.transact("note the state of a destination", |db| {
+            db.execute(&sql, params![name, at.map(written)])
+        })
+        .map(drop)
+    }
+
+    /// The operator gives a destination up: what it has not got it will not get. Returns how many documents that were.
+    pub fn forget_destination(&mut self, name: &str) -> Result<usize> {
+        self.transact("forget a destination", |db| {
+            db.execute("DELETE FROM destination WHERE name = ?1", [name])?;
+            db.execute("DELETE FROM resend WHERE destination = ?1 AND finished IS NULL", [name])?;
+            db.execute(
+                "DELETE FROM delivery WHERE destination = ?1 AND state = 'pending'",
+                [name],
+            )
+        })
+    }
+
+    /// Every destination that is configured, or was and has not got everything.
+    pub fn destinations(&self) -> Result<Vec<Destination>> {
+        self.run("list destinations", |db| {
+            db.prepare(
+                "SELECT name, url, added, tested, failures, alarmed, removed, \
+                 (SELECT count(*) FROM delivery WHERE destination = name AND state = 'pending') AS pending \
+                 FROM destination WHERE removed IS NULL OR EXISTS \
+                 (SELECT 1 FROM delivery WHERE destination = name AND state = 'pending') ORDER BY name",
+            )?
+            .query_map([], |row| {
+                Ok(Destination {
+                    name: row.get(0)?,
+                    url: row.get(1)?,
+                    added: time(row, 2)?.unwrap_or_default(),
+                    tested: time(row, 3)?,
+                    failures: row.get(4)?,
+                    alarmed: time(row, 5)?,
+                    removed: time(row, 6)?,
+                    pending: row.get::<_, i64>(7)? as u64,
+                })
+            })?
+            .collect()
+        })
+    }
+
+    /// The document that the next in the sequence names as the one before.
+    pub fn before(&self, row: &Row) -> Result<Option<String>> {
+        self.run("look up a document", |db| {
+            db.query_row(
+                "SELECT doc_id FROM document WHERE sequence = ?1",
+                [row.sequence.wrapping_sub(1) as i64],
+                |row| row.get(0),
+            )
+            .optional()
+        })
+    }
+
+    fn deliveries(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Delivery>> {
+        let sql = format!("SELECT {COLUMNS} FROM delivery WHERE {condition}");
+        self.run("list deliveries", |db| {
+            db.prepare(&sql)?.query_map(values, Delivery::read)?.collect()
+        })
+    }
+}
+
+impl Delivery {
+    fn read(row: &SqlRow<'_>) -> rusqlite::Result<Self> {
+        let delivered = match time(row, 6)? {
+            Some(at) => Some(Delivered {
+                at,
+                octets: row.get::<_, Option<i64>>(7)?.unwrap_or(0) as u64,
+                verified: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
+                renamed: row.get::<_, Option<bool>>(9)?.unwrap_or(false),
+            }),
+            None => None,
+        };
+        Ok(Delivery {
+            sequence: row.get::<_, i64>(0)? as u64,
+            destination: row.get(1)?,
+            state: match row.get::<_, String>(2)?.as_str() {
+                "delivered" => DeliveryState::Delivered,
+                _ => DeliveryState::Pending,
+            },
+            attempts: row.get(3)?,
+            next_attempt: time(row, 4)?,
+            last_error: row.get(5)?,
+            delivered,
+        })
+    }
+}
+
+pub(super) fn time(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {
+    row.get::<_, Option<String>>(column)?
+        .as_deref()
+        .map(read_time)
+        .transpose()
+}
