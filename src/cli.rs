@@ -91,6 +91,12 @@ pub enum Command {
     /// one after the other, before anything new is captured. The ledger keeps who asked for it, and when.
     Resend(Resend),
 
+    /// Bring documents to the destinations that have not got them yet
+    ///
+    /// Each capture does that for itself; this is for what is left. Each destination gets its documents in their order,
+    /// each whole or not at all.
+    Push(Push),
+
     /// List documents with their whole life
     ///
     /// When each was captured, offered, notified, fetched or pushed, sent again, moved aside, and what became of its copy.
@@ -211,6 +217,17 @@ pub struct Resend {
 }
 
 #[derive(Debug, Args)]
+pub struct Push {
+    /// To this destination only
+    #[arg(long, value_name = "NAME")]
+    pub to: Option<String>,
+
+    /// Give up what a destination has not got that is not configured any more
+    #[arg(long, value_name = "NAME", conflicts_with = "to")]
+    pub forget: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub struct History {
     /// Print JSON
     #[arg(long)]
@@ -253,7 +270,7 @@ impl Selection {
 
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Send a test notification to every manager, too
+    /// Log in to every destination and send a test notification to every manager, too
     #[arg(long)]
     pub connect: bool,
 }

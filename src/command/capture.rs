@@ -1,6 +1,7 @@
 //! `billdrop capture`: file mode. Takes the lock, or waits for it; the rest is one [`Turn`].
 
 use std::{
+    cell::Cell,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -8,7 +9,7 @@ use std::{
 
 use chrono::Utc;
 
-use super::{choose::chosen, deliver, preview, setting::Setting, turn::Turn};
+use super::{choose::chosen, deliver, preview, push, setting::Setting, turn::Turn};
 use crate::{
     capture::Source,
     cli,
@@ -27,16 +28,31 @@ pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
     if args.stdout {
         return preview::to_stdout(&setting, &sources);
     }
-    let tell = |e: &Error| tell_at_once(&setting, e);
+    let has_pushed = Cell::new(false);
+    let captured = file_mode(&setting, &sources, args, &has_pushed);
+    match has_pushed.get() {
+        true => captured,
+        false => push::after_capture(&setting, captured),
+    }
+}
+
+fn file_mode(
+    setting: &Setting,
+    sources: &[Arc<dyn Source>],
+    args: &cli::Capture,
+    has_pushed: &Cell<bool>,
+) -> Result<()> {
+    let tell = |e: &Error| tell_at_once(setting, e);
     let spool = Spool::prepare(&setting.config).inspect_err(tell)?;
     let lock = Lock::open(&spool.state).inspect_err(tell)?;
     let run = Run {
-        setting: &setting,
-        sources: &sources,
+        setting,
+        sources,
         spool: &spool,
+        has_pushed,
     };
     match args.wait {
-        None => run.attempt(&lock, false)?.or_blocked(),
+        None => run.once(&lock),
         Some(limit) => run.wait(&lock, limit.map(|limit| Instant::now() + limit)),
     }
 }
@@ -61,9 +77,30 @@ struct Run<'a> {
     setting: &'a Setting,
     sources: &'a [Arc<dyn Source>],
     spool: &'a Spool,
+    /// Whether everything that there is has been brought to destinations.
+    has_pushed: &'a Cell<bool>,
 }
 
 impl Run<'_> {
+    fn once(&self, lock: &Lock) -> Result<()> {
+        if push::can_free_the_spool(self.setting) {
+            match self.attempt(lock, true)? {
+                Attempt::Done => return Ok(()),
+                Attempt::Blocked(why) => self.make_way(&why),
+            }
+        }
+        self.attempt(lock, false)?.or_blocked()
+    }
+
+    /// What waits may leave the spool when it is brought to destinations.
+    fn make_way(&self, why: &str) {
+        tracing::info!("bringing documents to destinations first: {why}");
+        self.has_pushed.set(true);
+        if let Err(e) = push::everything(self.setting) {
+            tracing::error!("nothing was brought to the destinations: {e}");
+        }
+    }
+
     /// Attempts again whenever a document leaves the spool or the lock is let go. A refusal that ends in a capture is
     /// no skipped capture, so only the last one is counted.
     fn wait(&self, lock: &Lock, deadline: Option<Instant>) -> Result<()> {
@@ -72,6 +109,7 @@ impl Run<'_> {
         loop {
             match self.attempt(lock, true)? {
                 Attempt::Done => return Ok(()),
+                Attempt::Blocked(why) if push::can_free_the_spool(self.setting) => self.make_way(&why),
                 Attempt::Blocked(why) => tracing::info!("waiting: {why}"),
             }
             if !watch.wait(deadline).map_err(broken)? {
@@ -97,6 +135,7 @@ impl Run<'_> {
             .and_then(|mut turn| turn.recover().map(|waiting| (turn, waiting)));
         let (mut turn, waiting) = begun.inspect_err(|e| tell_at_once(self.setting, e))?;
         let Some(waiting) = waiting else {
+            self.has_pushed.set(false);
             let captured = turn.capture();
             turn.tidy();
             return captured.map(|()| Attempt::Done);

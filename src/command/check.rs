@@ -9,11 +9,13 @@ use super::{
     gather::{Asking, gather},
     notify as notify_command, print,
     progress::Tally,
+    push,
     setting::Setting,
 };
 use crate::{
     capture::{self, Source},
-    cli,
+    cli, config,
+    deliver::{self, Destination},
     document::Body,
     exit::{Error, Exit, Result},
     ledger::{Ledger, LedgerError},
@@ -64,6 +66,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
         findings.push(document(&setting, &spool, ledger));
     }
     look_at_sources(&setting, &mut findings)?;
+    look_at_destinations(&setting, ledger.as_ref(), args.connect, &mut findings)?;
     look_at_managers(&setting, ledger.as_ref(), args.connect, &mut findings)?;
     let width = findings.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
     print(|out| {
@@ -203,6 +206,45 @@ fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()>
             _ => counted(status.records, "record"),
         },
     }));
+    Ok(())
+}
+
+/// Logging in shows the most that can be seen without bringing anything there.
+fn look_at_destinations(
+    setting: &Setting,
+    ledger: Option<&Ledger>,
+    connect: bool,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    for push in &setting.config.destinations {
+        let destination = Destination::new(push).map_err(|e| Error::new(Exit::Configuration, e))?;
+        let mut secrets = [&push.password, &push.passphrase].into_iter().flatten();
+        let unreadable = secrets.find_map(|secret| secret.reveal().err()).or_else(|| {
+            let identity = push.identity.as_ref()?;
+            let error = config::device::readable(identity).err()?;
+            Some(format!("cannot read {}: {error}", identity.display()))
+        });
+        let (good, says) = match (unreadable, connect) {
+            (Some(reason), _) => (false, reason),
+            (None, false) => (true, destination.address()),
+            (None, true) => match deliver::connect(&destination) {
+                Ok(_) => (true, format!("{}, answered", destination.address())),
+                Err(e) => (false, e.message().to_owned()),
+            },
+        };
+        findings.push(Finding {
+            what: format!("destination {}", push.name),
+            good,
+            says,
+        });
+    }
+    for gone in ledger.map_or(Ok(Vec::new()), |ledger| push::gone(setting, ledger))? {
+        findings.push(Finding {
+            what: format!("destination {}", gone.name),
+            good: false,
+            says: push::gone_words(&gone),
+        });
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod history;
 mod notify;
 mod preview;
 mod progress;
+mod push;
 mod release;
 pub mod requirements;
 mod resend;
@@ -53,6 +54,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Notify(args) => notify::run(cli, args),
         Command::Release(args) => release::run(cli, args),
         Command::Resend(args) => resend::run(cli, args),
+        Command::Push(args) => push::run(cli, args),
         Command::History(args) => history::run(cli, args),
         Command::Check(args) => check::run(cli, args),
         Command::Completions(args) => print(|out| {

@@ -185,6 +185,53 @@ impl Tally {
     }
 }
 
+/// Shows how far a transfer has come, if anybody watches and it takes long. Of several at once, one.
+pub fn transfer(audience: Audience, what: String, total: u64, sent: Arc<AtomicU64>) -> Shown {
+    let mut shown = Shown {
+        until: None,
+        thread: None,
+    };
+    if !audience.is_watching {
+        return shown;
+    }
+    let (until, ended) = mpsc::channel();
+    let draw = move || {
+        let is_over = |patience| ended.recv_timeout(patience) != Err(mpsc::RecvTimeoutError::Timeout);
+        if is_over(PATIENCE) {
+            return;
+        }
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let template = "{msg} {binary_bytes}/{binary_total_bytes} [{bar:20}] {binary_bytes_per_sec}, {eta}";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(what);
+        while !take_screen(&bar) {
+            if is_over(TICK) {
+                return;
+            }
+        }
+        loop {
+            bar.set_position(sent.load(Ordering::Relaxed));
+            if is_over(TICK) {
+                break;
+            }
+        }
+        *lock(&BAR) = None;
+        bar.finish_and_clear();
+    };
+    shown.thread = thread::Builder::new().name("progress".to_owned()).spawn(draw).ok();
+    shown.until = Some(until);
+    shown
+}
+
+fn take_screen(bar: &ProgressBar) -> bool {
+    let mut screen = lock(&BAR);
+    if screen.is_some() {
+        return false;
+    }
+    *screen = Some(bar.clone());
+    true
+}
+
 impl Counts {
     fn draw(&self, bar: &ProgressBar) {
         let running: u64 = self.running.values().map(|pushed| pushed.load(Ordering::Relaxed)).sum();

@@ -69,6 +69,7 @@ struct Status {
     resends: Vec<u64>,
     copies: u64,
     copies_octets: u64,
+    destinations: Vec<Destination>,
     last: Option<Document>,
     skipped_captures: u32,
     retrieved_documents: u64,
@@ -95,6 +96,26 @@ struct Document {
     created: DateTime<Utc>,
     offered: Option<DateTime<Utc>>,
     retrieved: Option<DateTime<Utc>>,
+}
+
+/// A place that documents are brought to.
+#[derive(Debug, Serialize)]
+struct Destination {
+    name: String,
+    /// Whether the configuration has it still.
+    configured: bool,
+    /// Documents that it is still to get.
+    pending: u64,
+    /// When the test file got there.
+    tested: Option<DateTime<Utc>>,
+    /// Runs that failed, one after the other.
+    failures: u32,
+    alarmed: Option<DateTime<Utc>>,
+    /// Of the document that is next.
+    attempts: u32,
+    last_error: Option<String>,
+    last_delivered: Option<u64>,
+    last_delivered_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -146,6 +167,7 @@ impl Status {
             resends: ledger.queue()?.into_iter().map(|resend| resend.sequence).collect(),
             copies,
             copies_octets,
+            destinations: Destination::all(setting, &ledger)?,
             skipped_captures: ledger.skipped()?,
             retrieved_documents: ledger.count(State::Retrieved)? + u64::from(unnoticed),
             released_documents: ledger.count(State::Released)?,
@@ -213,6 +235,14 @@ impl Status {
             let copies = super::counted_as(self.copies, "copy", "copies");
             line("archive", format!("{copies}, {}", size(self.copies_octets)))?;
         }
+        for (index, destination) in self.destinations.iter().enumerate() {
+            let title = if index == 0 { "destinations" } else { "" };
+            line(title, destination.text(self.now))?;
+            if let Some(error) = &destination.last_error {
+                let tries = counted(destination.attempts.into(), "attempt");
+                line("", format!("  {tries} for the next one: {error}"))?;
+            }
+        }
         line(
             "skipped",
             format!(
@@ -272,6 +302,82 @@ impl Status {
     }
 }
 
+impl Destination {
+    fn all(setting: &Setting, ledger: &Ledger) -> Result<Vec<Self>> {
+        let configured = setting.config.destinations();
+        let known = ledger.destinations()?;
+        let new = configured
+            .iter()
+            .filter(|name| !known.iter().any(|known| known.name == **name))
+            .map(|name| Destination::named(name));
+        let mut all: Vec<Self> = new.collect();
+        for destination in known {
+            // The ledger may not have heard yet that it is gone.
+            let is_configured = configured.contains(&destination.name);
+            if !is_configured && destination.pending == 0 {
+                continue;
+            }
+            let next = ledger.next_delivery(&destination.name, 0)?;
+            let last = ledger.last_delivery(&destination.name)?;
+            all.push(Destination {
+                configured: is_configured,
+                pending: destination.pending,
+                tested: destination.tested,
+                failures: destination.failures,
+                alarmed: destination.alarmed,
+                attempts: next.as_ref().map_or(0, |next| next.attempts),
+                last_error: next.and_then(|next| next.last_error),
+                last_delivered: last.as_ref().map(|last| last.sequence),
+                last_delivered_at: last.and_then(|last| last.delivered).map(|how| how.at),
+                ..Destination::named(&destination.name)
+            });
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(all)
+    }
+
+    /// One that the ledger does not know yet.
+    fn named(name: &str) -> Self {
+        Destination {
+            name: name.to_owned(),
+            configured: true,
+            pending: 0,
+            tested: None,
+            failures: 0,
+            alarmed: None,
+            attempts: 0,
+            last_error: None,
+            last_delivered: None,
+            last_delivered_at: None,
+        }
+    }
+
+    fn text(&self, now: DateTime<Utc>) -> String {
+        let mut parts = Vec::new();
+        match (self.pending, self.last_delivered, self.last_delivered_at) {
+            (0, None, _) if self.tested.is_none() => parts.push("not tried yet".to_owned()),
+            (0, _, _) => parts.push("has everything".to_owned()),
+            (pending, _, _) => parts.push(format!("{} pending", counted(pending, "document"))),
+        }
+        if let (Some(sequence), Some(at)) = (self.last_delivered, self.last_delivered_at) {
+            parts.push(format!("got document {sequence} at {} ({})", shown(at), ago(at, now)));
+        }
+        if !self.configured {
+            parts.push("NOT CONFIGURED any more (billdrop push --forget gives it up)".to_owned());
+        }
+        match (self.failures, self.alarmed) {
+            (0, _) => {}
+            (failures, None) => parts.push(format!("{} failed", counted(failures.into(), "run"))),
+            (failures, Some(since)) => parts.push(format!(
+                "FAILS: {} one after the other, alarmed since {}",
+                counted(failures.into(), "run"),
+                shown(since)
+            )),
+        }
+        format!("{}: {}", self.name, parts.join(", "))
+    }
+}
+
 impl Document {
     fn of(row: &Row, gone: bool) -> Self {
         Document {
@@ -312,6 +418,8 @@ impl Notification {
             Event::SourceFailed { source, .. } => format!("billdropSourceFailed {source}"),
             Event::Gap { sequence, .. } => format!("billdropGap {sequence}"),
             Event::ArchiveGaveWay { sequence, .. } => format!("billdropArchiveGaveWay {sequence}"),
+            Event::DestinationFailed { destination, .. } => format!("billdropDestinationFailed {destination}"),
+            Event::DestinationRecovered { destination, .. } => format!("billdropDestinationRecovered {destination}"),
             Event::Test { .. } => "billdropTest".to_owned(),
         };
         Notification {

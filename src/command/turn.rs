@@ -13,6 +13,7 @@ use super::{
     gather::{Asking, Gathered, gather},
     print,
     progress::Tally,
+    push,
     setting::Setting,
 };
 use crate::{
@@ -62,6 +63,9 @@ impl<'a> Turn<'a> {
         // Before anything is written: a ledger on a full disk can take no note of what has happened.
         self.make_room(0)?;
         let tell = |row: &Row| self.setting.tell_offer(row);
+        if self.setting.config.destinations.is_empty() {
+            push::warn_of_gone(self.setting, &self.ledger);
+        }
         let standing = spool::recover(self.spool, &mut self.ledger, &tell, self.now, self.locked)?;
         for (name, reason) in &standing.foreign {
             let path = self.spool.path(name);

@@ -42,7 +42,7 @@ impl Config {
 
     /// Names of the destinations that documents are brought to.
     pub fn destinations(&self) -> Vec<String> {
-        Vec::new()
+        self.destinations.iter().map(|push| push.name.clone()).collect()
     }
 
     /// Whether a copy of each document is made: somebody wants it kept, or a destination may get it only after the

@@ -49,6 +49,12 @@ pub struct Push {
     /// How long the destination may be silent: when a connection is made, and each time that an answer is awaited.
     #[serde(default = "Push::default_timeout")]
     pub timeout: Span,
+    /// How long one run goes on trying while nothing arrives; zero: one attempt.
+    #[serde(default = "Push::default_patience")]
+    pub patience: Span,
+    /// How long to wait before the next attempt; doubled each time, up to two minutes.
+    #[serde(default = "Push::default_retry_wait")]
+    pub retry_wait: Span,
 }
 
 /// What a URL says, checked.
@@ -78,6 +84,14 @@ impl Push {
 
     fn default_timeout() -> Span {
         Span::seconds(30)
+    }
+
+    fn default_patience() -> Span {
+        Span::seconds(120)
+    }
+
+    fn default_retry_wait() -> Span {
+        Span::seconds(6)
     }
 
     /// The errors never show the URL: what stands in it may be a password that does not belong there.

@@ -10,6 +10,12 @@ use crate::config::{Endpoint, Push, Scheme, Secret};
 /// Longest name at a destination, in octets: with what is added while it is not whole, 255.
 const LONGEST_NAME: usize = 240;
 
+/// The longest that one run waits before it tries again.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// What a new destination gets first. With its dot in front nobody takes it for a document.
+pub const TEST_NAME: &str = ".billdrop-test";
+
 #[derive(Debug, Clone)]
 pub struct Destination {
     pub name: String,
@@ -49,6 +55,12 @@ pub fn check(push: &Push) -> Vec<(&'static str, String)> {
     }
     if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&push.timeout.0) {
         problem("timeout", "must be 1s to 1h");
+    }
+    if push.patience.0 > Duration::from_secs(86400) {
+        problem("patience", "must be 0s to 1day");
+    }
+    if !(Duration::from_secs(1)..=LONGEST_WAIT).contains(&push.retry_wait.0) {
+        problem("retry-wait", "must be 1s to 2min");
     }
     if push.rate_limit.is_some_and(|limit| limit.0 < 1024) {
         problem("rate-limit", "must be 1KiB or more a second");
@@ -156,6 +168,16 @@ impl Destination {
         expand(&self.remote_name, naming)
     }
 
+    /// `sftp://billing.example.net:22`
+    pub fn address(&self) -> String {
+        let Endpoint { scheme, host, port, .. } = &self.endpoint;
+        let scheme = scheme.token();
+        match host.contains(':') {
+            true => format!("{scheme}://[{host}]:{port}"),
+            false => format!("{scheme}://{host}:{port}"),
+        }
+    }
+
     pub(super) fn pace(&self) -> Pace {
         Pace::new(self.rate_limit)
     }
@@ -164,12 +186,7 @@ impl Destination {
 impl fmt::Display for Destination {
     /// Without the user: that is nobody's business in a trap.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Endpoint { scheme, host, port, .. } = &self.endpoint;
-        let scheme = scheme.token();
-        match host.contains(':') {
-            true => write!(f, "{} ({scheme}://[{host}]:{port})", self.name),
-            false => write!(f, "{} ({scheme}://{host}:{port})", self.name),
-        }
+        write!(f, "{} ({})", self.name, self.address())
     }
 }
 

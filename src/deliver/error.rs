@@ -82,6 +82,11 @@ impl DeliveryError {
         self
     }
 
+    /// The reason in one line, without what to do about it.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     pub fn failure(&self) -> Failure {
         self.failure
     }
@@ -92,6 +97,16 @@ impl DeliveryError {
 }
 
 impl Failure {
+    /// Whether the host's key or the log-in was refused: by them, or by us.
+    pub fn is_refusal(self) -> bool {
+        matches!(self, Failure::UnknownHost | Failure::ChangedHost | Failure::Login)
+    }
+
+    /// Whether only a person can help, so that trying again soon is of no use.
+    pub fn needs_a_person(self) -> bool {
+        self.is_refusal() || matches!(self, Failure::Configuration | Failure::Conflict)
+    }
+
     fn exit(self) -> Exit {
         match self {
             Failure::Unreachable | Failure::Interrupted => Exit::Unavailable,

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
-use super::{Ledger, Result, Row, read_time, written};
+use super::{Ledger, Result, Row, Tell, outbox, read_time, written};
 
 /// One document for one destination.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +45,7 @@ pub struct Destination {
     pub added: DateTime<Utc>,
     /// When the test file got there.
     pub tested: Option<DateTime<Utc>>,
-    /// Attempts that failed one after the other.
+    /// Runs that failed one after the other.
     pub failures: u32,
     /// Since when managers know that it fails.
     pub alarmed: Option<DateTime<Utc>>,
@@ -82,6 +82,24 @@ impl Ledger {
             "destination = ?1 AND state = 'pending' ORDER BY sequence",
             &[&destination],
         )
+    }
+
+    /// What a destination is to get next after the document `after`.
+    pub fn next_delivery(&self, destination: &str, after: u64) -> Result<Option<Delivery>> {
+        let found = self.deliveries(
+            "destination = ?1 AND state = 'pending' AND sequence > ?2 ORDER BY sequence LIMIT 1",
+            &[&destination, &(after as i64)],
+        )?;
+        Ok(found.into_iter().next())
+    }
+
+    /// What a destination got last.
+    pub fn last_delivery(&self, destination: &str) -> Result<Option<Delivery>> {
+        let found = self.deliveries(
+            "destination = ?1 AND state = 'delivered' ORDER BY delivered DESC, sequence DESC LIMIT 1",
+            &[&destination],
+        )?;
+        Ok(found.into_iter().next())
     }
 
     /// Every delivery of one document.
@@ -157,20 +175,32 @@ impl Ledger {
 
     /// The test file has arrived.
     pub fn destination_tested(&mut self, name: &str, at: DateTime<Utc>) -> Result<()> {
-        self.change_destination("tested = ?2", name, Some(at))
-    }
-
-    /// Counts one more failure, or forgets all when it works again. `alarmed`: since when managers know of it.
-    pub fn destination_state(&mut self, name: &str, failures: u32, alarmed: Option<DateTime<Utc>>) -> Result<()> {
-        self.change_destination(&format!("failures = {failures}, alarmed = ?2"), name, alarmed)
-    }
-
-    fn change_destination(&mut self, change: &str, name: &str, at: Option<DateTime<Utc>>) -> Result<()> {
-        let sql = format!("UPDATE destination SET {change} WHERE name = ?1");
-        self.transact("note the state of a destination", |db| {
-            db.execute(&sql, params![name, at.map(written)])
+        self.transact("note that a destination works", |db| {
+            db.execute(
+                "UPDATE destination SET tested = ?2 WHERE name = ?1",
+                params![name, written(at)],
+            )
         })
         .map(drop)
+    }
+
+    /// Counts one more failure, or forgets all when it works again. `alarmed`: since when managers know of it; `tell`:
+    /// what they are told now.
+    pub fn destination_state(
+        &mut self,
+        name: &str,
+        failures: u32,
+        alarmed: Option<DateTime<Utc>>,
+        tell: &Tell,
+        at: DateTime<Utc>,
+    ) -> Result<()> {
+        self.transact("note the state of a destination", |db| {
+            db.execute(
+                "UPDATE destination SET failures = ?2, alarmed = ?3 WHERE name = ?1",
+                params![name, failures, alarmed.map(written)],
+            )?;
+            outbox::insert(db, tell, at)
+        })
     }
 
     /// The operator gives a destination up: what it has not got it will not get. Returns how many documents that were.

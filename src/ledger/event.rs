@@ -40,6 +40,16 @@ pub enum Event {
         reason: String,
         at: DateTime<Utc>,
     },
+    /// `billdropDestinationFailed`: documents could not be brought to a destination, not for the first time.
+    DestinationFailed {
+        destination: String,
+        /// Documents that it is still to get.
+        pending: u32,
+        reason: String,
+        at: DateTime<Utc>,
+    },
+    /// `billdropDestinationRecovered`: it takes documents again.
+    DestinationRecovered { destination: String, at: DateTime<Utc> },
     /// `billdropTest`: sent by `billdrop notify --test`.
     Test { recorder: String, at: DateTime<Utc> },
 }

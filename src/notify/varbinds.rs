@@ -100,6 +100,23 @@ pub(super) fn notification(event: &Event, enterprise: &[u32]) -> Notification {
                 (8, date_and_time(*at)),
             ],
         ),
+        Event::DestinationFailed {
+            destination,
+            pending,
+            reason,
+            at,
+        } => ours(
+            6,
+            vec![
+                (9, admin_string(destination)),
+                (10, Unsigned32(*pending)),
+                (6, admin_string(reason)),
+                (8, date_and_time(*at)),
+            ],
+        ),
+        Event::DestinationRecovered { destination, at } => {
+            ours(7, vec![(9, admin_string(destination)), (8, date_and_time(*at))])
+        }
         Event::Test { recorder, at } => ours(4, vec![(7, admin_string(recorder)), (8, date_and_time(*at))]),
     }
 }

@@ -1,4 +1,4 @@
-//! The lock that one capture holds while it works: `STATE/lock`.
+//! The lock that one capture holds while it works: `STATE/lock`; and that of whoever brings documents to a destination.
 
 use std::{
     fs::{File, OpenOptions},
@@ -27,7 +27,11 @@ pub struct Locked<'a> {
 
 impl Lock {
     pub fn open(state: &Path) -> Result<Self> {
-        let path = Self::path(state);
+        Self::open_file(Self::path(state))
+    }
+
+    /// The lock of those who work at something else than captures: one file for each.
+    pub fn open_file(path: PathBuf) -> Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)

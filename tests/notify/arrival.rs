@@ -94,6 +94,32 @@ fn events(mark: &str) -> Vec<(Event, Vec<String>)> {
             ],
         ),
         (
+            Event::DestinationFailed {
+                destination: mark.to_owned(),
+                pending: 3,
+                reason: "no connection".to_owned(),
+                at,
+            },
+            vec![
+                trap(&ours("billdropDestinationFailed")),
+                ours(&format!("billdropDestinationName.0 = STRING: {mark}")),
+                ours("billdropDeliveriesPending.0 = Gauge32: 3"),
+                ours("billdropReason.0 = STRING: no connection"),
+                time(&ours("billdropEventTime")),
+            ],
+        ),
+        (
+            Event::DestinationRecovered {
+                destination: mark.to_owned(),
+                at,
+            },
+            vec![
+                trap(&ours("billdropDestinationRecovered")),
+                ours(&format!("billdropDestinationName.0 = STRING: {mark}")),
+                time(&ours("billdropEventTime")),
+            ],
+        ),
+        (
             Event::Test {
                 recorder: mark.to_owned(),
                 at,

@@ -9,7 +9,12 @@ use std::{
 /// Takes one connection after the other; `cut_after` octets of the client pass in each, then both sides are closed.
 /// Returns the port.
 pub fn cutting(upstream: u16, cut_after: u64) -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    cutting_on(0, upstream, cut_after)
+}
+
+/// The same on a port that a test has chosen before.
+pub fn cutting_on(port: u16, upstream: u16, cut_after: u64) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let port = listener.local_addr().unwrap().port();
     // It ends with the test's process: there is nothing to clean up.
     thread::spawn(move || {
