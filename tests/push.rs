@@ -5,17 +5,25 @@ mod support;
 use std::{
     fs,
     net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Stdio},
+    path::PathBuf,
+    process::Stdio,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
 use support::{
-    binary::{Place, Ran, names},
-    faults::{file_changing_calls, run_with_fault},
-    free_port, poll, say,
+    Peer,
+    binary::{Place, names},
+    faults::{Call, file_changing_calls, speaking_calls, try_with_fault},
+    free_port, proxy, say,
     snmptrapd::{COMMUNITY, Snmptrapd},
     sshd::{self, Sshd},
+    tftpd::Tftpd,
+    wait_until,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -34,8 +42,13 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
+        Site::with("")
+    }
+
+    /// With these lines for the server's configuration.
+    fn with(more: &str) -> Self {
         let place = Place::new();
-        let sshd = Sshd::start(&place.path().join("ssh"));
+        let sshd = Sshd::start_with(&place.path().join("ssh"), more);
         Site { place, sshd }
     }
 
@@ -109,7 +122,6 @@ impl Site {
 
 const TEST_FILE: &str = ".billdrop-test";
 
-/// A port that is open later: somebody who answers nothing has it until then.
 fn notify(manager: &Snmptrapd) -> String {
     format!(
         "[[notify]]\naddress = \"127.0.0.1:{}\"\ncommunity = \"{COMMUNITY}\"\ninform = true\n",
@@ -158,7 +170,7 @@ fn a_dead_destination_gets_everything_in_order_when_it_is_back_and_the_other_is_
         );
     }
 
-    let _back = support::proxy::cutting_on(dead, site.sshd.port, u64::MAX);
+    proxy::cutting_on(dead, site.sshd.port, u64::MAX);
     let ran = site.place.run(&["-v", "push"]).expect(0);
     assert!(ran.stdout.contains("dead: 3 documents"), "{ran:#?}");
     let order: Vec<usize> = sent
@@ -183,4 +195,348 @@ fn a_dead_destination_gets_everything_in_order_when_it_is_back_and_the_other_is_
         let octets = |inbox: &str| fs::read(site.inbox(inbox).join(name)).unwrap();
         assert_eq!(octets("good"), octets("dead"));
     }
+}
+
+#[test]
+fn the_rule_says_when_a_document_has_done_its_work_in_the_spool() {
+    let site = Site::new();
+    let dead = free_port();
+    let tables = [
+        site.table("good", ONE_ATTEMPT),
+        site.table_at("dead", dead, ONE_ATTEMPT),
+    ];
+    site.configure("", &tables);
+    site.place.run(&["capture"]).expect(0);
+    assert_eq!(site.place.listing(), site.arrived("good"), "a push is only a copy");
+    site.place.run(&["capture"]).expect(75);
+
+    // The document that waits was brought to one of them before the rule was another.
+    site.configure("[spool]\nretrieved = \"any\"\n", &tables);
+    site.place.run(&["capture"]).expect(69);
+    assert_eq!(site.place.listing(), [""; 0], "taken out at once");
+    assert_eq!(site.arrived("good").len(), 2);
+    let life = &site.lives()[1];
+    assert!(life.contains(&"retrieved pushed to good".to_owned()), "{life:?}");
+
+    site.configure("[spool]\nretrieved = \"all\"\n", &tables);
+    site.place.run(&["capture"]).expect(69);
+    let waiting = site.place.listing();
+    assert_eq!(waiting.len(), 1, "one of them has not got it");
+    site.place.run(&["capture"]).expect(75);
+    assert_eq!(site.place.listing(), waiting);
+    proxy::cutting_on(dead, site.sshd.port, u64::MAX);
+    let skipped = site.place.status()["skipped_captures"].clone();
+    // Blocked, brought, and captured after all; that was no skipped capture.
+    let document = site
+        .place
+        .path()
+        .join(site.place.run(&["capture"]).expect(0).stdout.trim_end());
+    assert_eq!(site.place.listing(), [""; 0]);
+    assert_eq!(site.arrived("dead"), site.arrived("good"));
+    let arrived = site.inbox("dead").join(document.file_name().unwrap());
+    assert_eq!(site.place.information(&arrived)["capturesSkipped"], skipped);
+    assert_eq!(site.arrived("good").len(), 4);
+}
+
+#[test]
+fn a_new_destination_gets_a_test_file_and_a_removed_one_is_not_forgotten_in_silence() {
+    let site = Site::new();
+    site.configure("", &[site.table("first", ONE_ATTEMPT)]);
+    site.place.capture();
+    let before = site.pick_up();
+    let both = [site.table("first", ONE_ATTEMPT), site.table("second/../x", ONE_ATTEMPT)];
+    fs::create_dir_all(site.inbox("second")).unwrap();
+    site.configure("", &both);
+    site.place.capture();
+    let name = site.pick_up();
+    assert_eq!(names(&site.inbox("x")), [TEST_FILE, name.as_str()]);
+    assert_eq!(site.arrived("first"), [before, name]);
+
+    let gone = site.table_at("gone", free_port(), ONE_ATTEMPT);
+    site.configure("", &[site.table("first", ONE_ATTEMPT), gone]);
+    site.place.run(&["capture"]).expect(0);
+    let pending = site.pick_up();
+    let refused = site.place.run(&["push", "--forget", "gone"]).expect(78);
+    assert!(refused.stderr.contains("still configured"), "{refused:?}");
+    site.configure("", &[]);
+    let warned = |arguments: &[&str], status| {
+        let ran = site.place.run(arguments).expect(status);
+        assert!(
+            format!("{}{}", ran.stderr, ran.stdout).contains("push --forget"),
+            "{arguments:?}: {ran:?}"
+        );
+    };
+    warned(&["capture"], 0);
+    warned(&["status"], 0);
+    warned(&["check"], 69);
+    assert_eq!(site.destination("gone")["configured"], false);
+    site.pick_up();
+    site.configure("", &[site.table("first", ONE_ATTEMPT)]);
+    warned(&["capture"], 0);
+    warned(&["push"], 0);
+
+    let ran = site.place.run(&["push", "--forget", "gone"]).expect(0);
+    assert_eq!(ran.stdout, format!("document 3 ({pending}): given up for gone\n"));
+    assert!(ran.stderr.contains("is never brought to gone"), "{ran:?}");
+    assert_eq!(site.place.run(&["push"]).expect(0).stderr, "");
+    site.place.run(&["push", "--forget", "gone"]).expect(69);
+    site.place.run(&["push", "--to", "gone"]).expect(78);
+}
+
+#[test]
+fn two_pushes_at_once_bring_each_document_once() {
+    let site = Site::new();
+    let dead = free_port();
+    site.configure("", &[site.table_at("billing", dead, ONE_ATTEMPT)]);
+    site.place.run(&["capture"]).expect(0);
+    proxy::cutting_on(dead, site.sshd.port, u64::MAX);
+    site.sshd.stop();
+    let mut command = site.place.command(&["push"]);
+    let mut first = Peer::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()), "billdrop");
+    let lock = site.place.state().join("push-billing.lock");
+    let pid = format!("{}\n", first.0.id());
+    wait_until("the first has the lock", LIMIT, || {
+        fs::read_to_string(&lock).is_ok_and(|holder| holder == pid)
+    });
+    let second = site.place.run(&["-v", "push"]).expect(0);
+    assert_eq!(second.stdout, "billing: another billdrop is at it\n");
+    assert!(second.stderr.contains("info: another billdrop"), "{second:?}");
+    site.sshd.continue_();
+    assert!(first.0.wait().unwrap().success());
+    assert_eq!(site.arrived("billing"), site.place.listing());
+}
+
+#[test]
+fn a_run_tries_again_while_its_patience_lasts_and_that_is_no_failure() {
+    let site = Site::new();
+    let dead = free_port();
+    let table = site.table_at("billing", dead, "patience = \"1min\"\nretry-wait = \"1s\"\n");
+    site.configure("", &[table]);
+    let mut command = site.place.command(&["capture"]);
+    let mut capture = Peer::spawn(command.stdout(Stdio::null()).stderr(Stdio::piped()), "billdrop");
+    wait_until("there is a ledger", LIMIT, || {
+        site.place.run(&["status"]).status == 0 && site.destination("billing")["attempts"] != 0
+    });
+    proxy::cutting_on(dead, site.sshd.port, u64::MAX);
+    let errors = std::io::read_to_string(capture.0.stderr.take().unwrap()).unwrap();
+    assert!(capture.0.wait().unwrap().success(), "{errors}");
+    assert_eq!(errors, "");
+    assert_eq!(site.arrived("billing"), site.place.listing());
+    let state = site.destination("billing");
+    assert_eq!((&state["failures"], &state["pending"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn a_destination_that_says_nothing_holds_a_capture_up_no_longer_than_its_patience() {
+    let site = Site::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let table = site.table_at("silent", port, "patience = \"1s\"\ntimeout = \"1h\"\n");
+    site.configure("", &[table]);
+    let begun = Instant::now();
+    let ran = site.place.run(&["capture"]).expect(0);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(ran.stderr.contains("warning: silent"), "{ran:?}");
+    assert_eq!(site.place.listing().len(), 1, "it is offered all the same");
+}
+
+#[test]
+fn who_is_refused_is_not_tried_again_and_secrets_are_not_shown() {
+    const SECRET: &str = "hunter2-hunter2";
+    let site = Site::with("PasswordAuthentication yes");
+    let known = site.table("billing", "patience = \"10min\"\n");
+    let by_password = known.replace("identity", "#identity") + &format!("password = {SECRET:?}\n");
+    fs::write(site.place.path().join("none"), "").unwrap();
+    let none = site.place.path().join("none");
+    let unknown = format!(
+        "{}known-hosts = {none:?}\n",
+        known.replace("known-hosts", "#known-hosts")
+    );
+    for (table, reason) in [(by_password, "does not let"), (unknown, "is not in")] {
+        site.configure("", &[table]);
+        if site.place.run(&["status"]).status != 0 {
+            site.place.run(&["capture"]).expect(0);
+        }
+        let ran = site.place.run(&["-vv", "push"]).expect(77);
+        assert!(ran.stderr.contains(reason), "{ran:?}");
+        let checked = site.place.run(&["check", "--connect"]).expect(69);
+        assert!(checked.stdout.contains("destination billing  WRONG"), "{checked:?}");
+        let rest = ["status", "history"].map(|command| site.place.run(&[command]).expect(0).stdout);
+        let ledger = fs::read(site.place.state().join("ledger.sqlite-wal")).unwrap();
+        let ledger = String::from_utf8_lossy(&ledger).into_owned();
+        for text in [ran.stderr, ran.stdout, checked.stdout, ledger].iter().chain(&rest) {
+            assert!(!text.contains(SECRET), "{text}");
+        }
+    }
+    site.configure("", &[known]);
+    site.place.run(&["push"]).expect(0);
+    let checked = site.place.run(&["check", "--connect"]).expect(0);
+    assert!(checked.stdout.contains(", answered"), "{checked:?}");
+}
+
+#[test]
+fn a_compressed_copy_is_brought_as_it_was_and_one_that_is_lost_keeps_no_other_back() {
+    let site = Site::new();
+    let manager = Snmptrapd::start();
+    let to = |port| site.table_at("billing", port, ONE_ATTEMPT);
+    site.configure(&notify(&manager), &[to(free_port())]);
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        site.place.run(&["capture"]);
+        let name = site.place.listing().pop().unwrap();
+        sent.push(fs::read(site.place.spool().join(&name)).unwrap());
+        site.pick_up();
+    }
+    let archive = site.place.state().join("archive");
+    let copies = names(&archive);
+    let packed = fs::File::create(archive.join(format!("{}.zst", copies[0]))).unwrap();
+    zstd::stream::copy_encode(&sent[0][..], packed, 3).unwrap();
+    fs::remove_file(archive.join(&copies[0])).unwrap();
+    fs::remove_file(archive.join(&copies[1])).unwrap();
+    site.configure(&notify(&manager), &[to(site.sshd.port)]);
+    for _ in 0..2 {
+        let ran = site.place.run(&["push"]).expect(69);
+        assert!(
+            ran.stderr.contains("document 2 cannot be brought to billing"),
+            "{ran:?}"
+        );
+        assert_eq!(site.arrived("billing"), [copies[0].as_str(), copies[2].as_str()]);
+    }
+    for (copy, octets) in [(&copies[0], &sent[0]), (&copies[2], &sent[2])] {
+        assert_eq!(fs::read(site.inbox("billing").join(copy)).unwrap(), *octets);
+    }
+    manager.wait_for("document 2 cannot be brought to billing", LIMIT);
+    assert_eq!(count(&manager, "document 2 cannot be brought"), 1, "told once");
+    let strange: Vec<String> = names(&site.place.state())
+        .into_iter()
+        .filter(|name| name.ends_with(".file"))
+        .collect();
+    assert!(strange.is_empty(), "{strange:?}");
+}
+
+#[test]
+fn what_the_billing_system_lost_is_brought_again() {
+    let site = Site::new();
+    site.configure(
+        "[archive]\nkeep = \"1year\"\ncompress = true\n",
+        &[site.table("billing", ONE_ATTEMPT)],
+    );
+    site.place.capture();
+    let name = site.pick_up();
+    site.place.run(&["capture"]).expect(0);
+    let arrived = site.inbox("billing").join(&name);
+    let octets = fs::read(&arrived).unwrap();
+    fs::remove_file(&arrived).unwrap();
+    site.place.run(&["resend", "1", "--to", "billing"]).expect(0);
+    let ran = site.place.run(&["push", "--to", "billing"]).expect(0);
+    assert_eq!(ran.stdout, "billing: 1 document\n");
+    assert_eq!(fs::read(&arrived).unwrap(), octets);
+}
+
+#[test]
+fn a_document_reaches_a_tftp_server() {
+    let site = Site::new();
+    let Some(tftpd) = Tftpd::start(site.place.path()) else {
+        return;
+    };
+    let url = format!("tftp://127.0.0.1:{}/", tftpd.port);
+    site.configure("", &[format!("[[push]]\nname = \"t\"\nurl = {url:?}\n{ONE_ATTEMPT}")]);
+    let document = site.place.capture();
+    let arrived = tftpd.root.join(document.file_name().unwrap());
+    assert_eq!(fs::read(arrived).unwrap(), fs::read(document).unwrap());
+}
+
+/// Two documents that a destination has not got; the ledger does not know yet that it can be reached.
+fn owing() -> (Site, Vec<(String, Vec<u8>)>) {
+    let site = Site::new();
+    site.configure("", &[site.table_at("billing", free_port(), ONE_ATTEMPT)]);
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        site.place.run(&["capture"]);
+        let name = site.place.listing().pop().expect("a document is offered");
+        let octets = fs::read(site.place.spool().join(&name)).unwrap();
+        site.pick_up();
+        sent.push((name, octets));
+    }
+    site.configure("", &[site.table("billing", ONE_ATTEMPT)]);
+    (site, sent)
+}
+
+/// No document is lost, none is there under two names, and the ledger says what is true.
+#[test]
+fn killed_or_failed_at_any_call_a_push_is_completed_by_the_next() {
+    let changing = file_changing_calls(&owing().0.place, &["push"]);
+    let speaking = speaking_calls(&owing().0.place, &["push"]);
+    say(&format!(
+        "a push: {} file-changing calls, {} to the server",
+        changing.len(),
+        speaking.len()
+    ));
+    assert!(changing.len() > 20 && speaking.len() > 50, "{changing:?} {speaking:?}");
+    let mut cases: Vec<(Call, &str)> = Vec::new();
+    for call in changing {
+        cases.extend(["signal=KILL", "error=EIO"].map(|fault| (call.clone(), fault)));
+    }
+    for (index, call) in speaking.into_iter().enumerate() {
+        cases.push((call, if index % 2 == 0 { "signal=KILL" } else { "error=EIO" }));
+    }
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some((call, fault)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(reason) = endure(call, fault) {
+                        failures.lock().unwrap().push(format!("{call:?}, {fault}: {reason}"));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    say(&format!("{} cases run, {} failed", cases.len(), failures.len()));
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn endure(call: &Call, fault: &str) -> Result<(), String> {
+    let (site, sent) = owing();
+    let (struck, _) = try_with_fault(&site.place, &["push"], call, fault);
+    let wrong = |what: &str| Err(format!("{what}: {struck:?}"));
+    if struck.status == 101 {
+        return wrong("panicked");
+    }
+    let whole = |inbox: &[String]| {
+        let is_whole = |name: &String| {
+            let arrived = fs::read(site.inbox("billing").join(name)).unwrap();
+            sent.iter().any(|(sent, octets)| sent == name && *octets == arrived)
+        };
+        inbox.iter().filter(|name| !name.starts_with('.')).all(is_whole)
+    };
+    if !whole(&site.arrived("billing")) {
+        return wrong("a part lies under a final name");
+    }
+    let after = site.place.run(&["push"]);
+    if after.status != 0 {
+        return Err(format!("the next run fails: {after:?} after {struck:?}"));
+    }
+    let expected: Vec<&String> = sent.iter().map(|(name, _)| name).collect();
+    let arrived = site.arrived("billing");
+    if arrived.iter().collect::<Vec<_>>() != expected || !whole(&arrived) {
+        return Err(format!("there lies {arrived:?}, not {expected:?}: {struck:?}"));
+    }
+    let state = site.destination("billing");
+    if state["pending"] != 0 || state["failures"] != 0 || state["tested"].is_null() {
+        return Err(format!("the ledger says {state}: {struck:?}"));
+    }
+    for life in site.lives() {
+        if life
+            .iter()
+            .filter(|event| event.starts_with("pushed to billing"))
+            .count()
+            != 1
+        {
+            return Err(format!("history says {life:?}: {struck:?}"));
+        }
+    }
+    Ok(())
 }

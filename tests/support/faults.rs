@@ -39,10 +39,22 @@ const CHANGING: &[&str] = &[
 /// One call of the program's main thread: its name, and the how manyth of that name it is.
 pub type Call = (String, usize);
 
+/// Calls that speak with a peer.
+const SPEAKING: &[&str] = &["connect", "sendto", "recvfrom", "sendmsg", "recvmsg", "poll", "ppoll"];
+
 /// Every file-changing call that the main thread makes when it runs with these arguments in this place.
 pub fn file_changing_calls(place: &Place, arguments: &[&str]) -> Vec<Call> {
+    calls(place, arguments, CHANGING)
+}
+
+/// Every call with which the main thread speaks with a peer. Their number is not always the same.
+pub fn speaking_calls(place: &Place, arguments: &[&str]) -> Vec<Call> {
+    calls(place, arguments, SPEAKING)
+}
+
+fn calls(place: &Place, arguments: &[&str], of: &[&str]) -> Vec<Call> {
     let log = place.path().join("calls");
-    let trace = format!("trace={}", CHANGING.join(","));
+    let trace = format!("trace={}", of.join(","));
     place.run_under(
         &["strace", "-f", "-qq", "-o", log.to_str().unwrap(), "-e", &trace],
         arguments,
@@ -58,7 +70,7 @@ pub fn file_changing_calls(place: &Place, arguments: &[&str]) -> Vec<Call> {
         let Some((name, rest)) = call.trim_start().split_once('(') else {
             continue;
         };
-        if process != main || !CHANGING.contains(&name) {
+        if process != main || !of.contains(&name) {
             continue;
         }
         let count = seen.entry(name).or_default();
@@ -73,7 +85,14 @@ pub fn file_changing_calls(place: &Place, arguments: &[&str]) -> Vec<Call> {
 }
 
 /// Runs with a fault at one call: `signal=KILL`, `error=EIO`. Fails the test when the fault did not happen.
-pub fn run_with_fault(place: &Place, arguments: &[&str], (call, when): &Call, fault: &str) -> Ran {
+pub fn run_with_fault(place: &Place, arguments: &[&str], call: &Call, fault: &str) -> Ran {
+    let (struck, happened) = try_with_fault(place, arguments, call, fault);
+    assert!(happened, "{call:?}: {fault} did not happen: {struck:?}");
+    struck
+}
+
+/// The same where the call may not come. Returns whether it did.
+pub fn try_with_fault(place: &Place, arguments: &[&str], (call, when): &Call, fault: &str) -> (Ran, bool) {
     let log = place.path().join("injected");
     let inject = format!("inject={call}:{fault}:when={when}");
     let trace = format!("trace={call}");
@@ -90,9 +109,6 @@ pub fn run_with_fault(place: &Place, arguments: &[&str], (call, when): &Call, fa
     ];
     let struck = place.run_under(&strace, arguments);
     let injected = fs::read_to_string(&log).unwrap();
-    assert!(
-        injected.contains("INJECTED") || injected.contains("killed by SIGKILL"),
-        "{call} number {when}: {fault} did not happen: {struck:?}"
-    );
-    struck
+    let happened = injected.contains("INJECTED") || injected.contains("killed by SIGKILL");
+    (struck, happened)
 }

@@ -435,10 +435,10 @@ impl<'a> Queue<'a> {
 }
 
 /// The connection that there is, or a new one.
-fn connected<'l>(
-    link: &'l mut Option<Box<dyn Link>>,
+fn connected(
+    link: &mut Option<Box<dyn Link>>,
     connect: impl FnOnce() -> std::result::Result<Box<dyn Link>, Trouble>,
-) -> std::result::Result<&'l mut dyn Link, Trouble> {
+) -> std::result::Result<&mut dyn Link, Trouble> {
     let there = match link.take() {
         Some(link) => link,
         None => connect()?,
