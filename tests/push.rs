@@ -162,6 +162,11 @@ fn a_dead_destination_gets_everything_in_order_when_it_is_back_and_the_other_is_
     assert!(text.contains("dead: 3 documents pending"), "{text}");
     assert!(text.contains("FAILS: 3 runs one after the other"), "{text}");
     assert!(text.contains("good: has everything, got document 3 at"), "{text}");
+    let log = fs::read_to_string(site.place.path().join("logs/error.log")).unwrap();
+    for (level, times) in [("WARN", 1), ("ERROR", 2)] {
+        let is_meant = |line: &&str| line.contains(level) && line.contains("dead (sftp");
+        assert_eq!(log.lines().filter(is_meant).count(), times, "{log}");
+    }
     for life in site.lives() {
         assert!(life.iter().any(|event| event.starts_with("pushed to good")), "{life:?}");
         assert!(
@@ -236,6 +241,21 @@ fn the_rule_says_when_a_document_has_done_its_work_in_the_spool() {
     let arrived = site.inbox("dead").join(document.file_name().unwrap());
     assert_eq!(site.place.information(&arrived)["capturesSkipped"], skipped);
     assert_eq!(site.arrived("good").len(), 4);
+}
+
+#[test]
+fn a_waiting_capture_is_let_on_by_its_own_push_and_asks_a_dead_destination_once() {
+    let site = Site::new();
+    let dead = free_port();
+    let before = "[spool]\nretrieved = \"all\"\n";
+    site.configure(before, &[site.table_at("billing", dead, ONE_ATTEMPT)]);
+    site.place.run(&["capture"]).expect(0);
+    site.place.run(&["capture", "--wait=1s"]).expect(75);
+    assert_eq!(site.destination("billing")["attempts"], 2);
+    proxy::cutting_on(dead, site.sshd.port, u64::MAX);
+    site.place.run(&["capture", "--wait=1min"]).expect(0);
+    assert_eq!(site.arrived("billing").len(), 2);
+    assert_eq!(site.place.listing(), [""; 0]);
 }
 
 #[test]

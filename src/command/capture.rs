@@ -57,6 +57,10 @@ fn file_mode(
     }
 }
 
+/// A capture that waits for its destinations brings documents there no more often than this: it is woken by each lock that
+/// is let go, its own too.
+const BETWEEN_PUSHES: Duration = Duration::from_secs(600);
+
 /// What one attempt came to.
 enum Attempt {
     Done,
@@ -106,10 +110,17 @@ impl Run<'_> {
     fn wait(&self, lock: &Lock, deadline: Option<Instant>) -> Result<()> {
         let broken = |e: io::Error| Error::file("watch", &self.spool.directory, &e);
         let mut watch = Watch::new(self.spool).map_err(broken)?;
+        let mut made_way: Option<Instant> = None;
         loop {
             match self.attempt(lock, true)? {
                 Attempt::Done => return Ok(()),
-                Attempt::Blocked(why) if push::can_free_the_spool(self.setting) => self.make_way(&why),
+                Attempt::Blocked(why)
+                    if push::can_free_the_spool(self.setting)
+                        && made_way.is_none_or(|at| at.elapsed() >= BETWEEN_PUSHES) =>
+                {
+                    self.make_way(&why);
+                    made_way = Some(Instant::now());
+                }
                 Attempt::Blocked(why) => tracing::info!("waiting: {why}"),
             }
             if !watch.wait(deadline).map_err(broken)? {

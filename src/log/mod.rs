@@ -65,6 +65,11 @@ impl Logs {
         layer::write("ERROR", message);
     }
 
+    /// Writes a warning that was said while there was no log.
+    pub fn warning(&self, message: &str) {
+        layer::write("WARN", message);
+    }
+
     /// Appends these lines to `data.log`, then one that says what the capture came to. A failure is told once.
     pub fn data(&self, lines: Option<Spill>, at: DateTime<Utc>, summary: &str) {
         let Some(settings) = &self.settings else { return };

@@ -184,7 +184,10 @@ fn settle(setting: &Setting, spool: &Spool, reports: &[Report]) {
         };
         let logs = Logs::open(setting.log_settings());
         for failed in reports.iter().filter_map(Report::failed) {
-            logs.error(&failed.reason);
+            match failed.is_alarming {
+                true => logs.error(&failed.reason),
+                false => logs.warning(&failed.reason),
+            }
         }
         let now = Utc::now();
         let mut ledger = spool::open_ledger(spool, &setting.hostname, &setting.managers(), now, &locked)?;
