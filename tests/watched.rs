@@ -11,6 +11,7 @@ use std::{
 };
 
 use support::binary::{BILLDROP, Place, names};
+use support::sshd::{self, Sshd};
 use support::{Peer, wait_until};
 
 const TWO_SOURCES: &str = "[[source]]\ntype = \"linux\"\nname = \"lo\"\ninclude = [\"lo\"]\n\
@@ -230,4 +231,33 @@ fn a_capture_of_many_sources_out_of_more_names_a_few() {
         place.information(&document)["remark"],
         "of the configured sources only s1, s2, s3, s4, s5 and 94 more were asked"
     );
+}
+
+#[test]
+fn a_transfer_that_takes_long_is_shown_on_a_terminal_and_only_there() {
+    let place = Place::new();
+    let sshd = Sshd::start(&place.path().join("ssh"));
+    let inbox = place.path().canonicalize().unwrap().join("inbox");
+    fs::create_dir(&inbox).unwrap();
+    // Twenty times the same interface makes enough octets to take longer than two seconds.
+    let sources: String = (0..20)
+        .map(|n| format!("[[source]]\ntype = \"linux\"\nname = \"lo{n}\"\ninclude = [\"lo\"]\n"))
+        .collect();
+    place.configure(&format!(
+        "{sources}[[push]]\nname = \"billing\"\nurl = \"sftp://{}@127.0.0.1:{}{}/\"\nidentity = {:?}\n\
+         known-hosts = {:?}\nrate-limit = \"4KiB\"\n",
+        sshd::account(),
+        sshd.port,
+        inbox.display(),
+        sshd.identity(),
+        sshd.known_hosts()
+    ));
+    let (status, screen) = in_a_terminal(&place, "capture").end();
+    assert_eq!(status, 0, "{screen}");
+    let name = place.listing().pop().unwrap();
+    assert!(screen.contains(&format!("billing: {name} ")), "{screen:?}");
+    fs::remove_file(place.spool().join(name)).unwrap();
+    let ran = place.run(&["capture"]).expect(0);
+    assert_eq!(ran.stderr, "");
+    assert_eq!(names(&inbox).len(), 3);
 }
