@@ -2,13 +2,13 @@
 
 use super::{
     paging::{self, Rows},
-    records::{Records, Tally},
     session::{Session, Trouble},
 };
 use crate::{
     capture::{
         SourceError,
         outlet::{Outlet, Story},
+        records::{Records, Tally},
     },
     config,
     protocol::axl::{self, Call, Entitlement, LicensedUser as User, Meaning, Row, Version},
