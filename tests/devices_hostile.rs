@@ -233,7 +233,29 @@ fn who_stops_in_the_body_is_left_at_the_limit() {
 /// The time of the answer before counts, too: the limit is one for all.
 #[test]
 fn who_stops_late_is_left_at_the_limit() {
-    refused("answer-after=700ms,hang-in-body,from=3", InTime, TOO_SLOW, TOO_SLOW);
+    let quirk = "answer-after=700ms,hang-in-body,from=3";
+    let hostile = ["cucm", "cms"].map(|kind| format!("{kind}:{quirk}"));
+    let site = Site::new(
+        &[&hostile[0], &hostile[1]],
+        &format!("timeout = \"{}s\"", LIMIT.as_secs()),
+    );
+    let run = site.run(&["capture"]);
+    assert_eq!(run.ran.status, 69, "{:?}", run.ran);
+    assert!(run.took < LIMIT + SLACK, "{:?}", run.took);
+    let shown = Shown::of(&site.place, &site.document());
+    for (name, question, after) in [
+        ("CUCM1", "licences", "nothing was asked after that"),
+        (
+            "CMS1",
+            "history of licence use",
+            "after that nothing was asked of spaces",
+        ),
+    ] {
+        let status = shown.status(name);
+        let told = format!("{question}: {}{TOO_SLOW}; {after}", site.about(name));
+        assert_eq!((status.state.as_str(), status.reason), ("incomplete", Some(told)));
+        assert!(status.records > 0, "{name}: what came stays");
+    }
 }
 
 #[test]

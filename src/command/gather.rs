@@ -41,6 +41,9 @@ const ROOM: u64 = 1 << 30;
 /// Answers that may wait for a source before them which has not answered: each takes memory, and two files.
 const MOST_EARLY: u64 = 4096;
 
+/// What a source gave for the last document, if it did; or why that cannot be told.
+pub type Known = Result<Option<Vec<u8>>, String>;
+
 /// How the sources are asked.
 pub struct Asking<'a> {
     /// The time of this capture, the same for all sources.
@@ -54,7 +57,7 @@ pub struct Asking<'a> {
     pub lines: Option<(Format, &'a str)>,
     /// What a source gave for the last document, or why that is not known: then the source is not asked, because what
     /// was delivered could be delivered again.
-    pub baseline: &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, String>,
+    pub baseline: &'a dyn Fn(&str) -> Known,
     pub tally: &'a Tally,
 }
 
