@@ -294,6 +294,17 @@ fn the_list_is_held_against_the_rest() {
 }
 
 #[test]
+fn one_device_under_two_names_is_warned_about() {
+    let place = Place::new();
+    let two = format!("{ROW}\n{}", ROW.replace("CUCM1", "CUCM2"));
+    list(&place, &two);
+    let said = "CUCM1 and CUCM2 are one device, 192.0.2.10 port 8443: its usage is in each document twice";
+    assert_eq!(load("", place.path()).unwrap().warnings, [said]);
+    list(&place, &two.replacen("192.0.2.10", "192.0.2.11", 1));
+    assert_eq!(load("", place.path()).unwrap().warnings, [""; 0]);
+}
+
+#[test]
 fn passwords_that_everybody_can_read_are_warned_about() {
     let place = Place::new();
     let file = list(&place, ROW);

@@ -1,6 +1,6 @@
 //! `billdrop check`: would a capture work, and who would hear of it?
 
-use std::{env, path::Path, sync::Arc};
+use std::{env, path::Path, sync::Arc, time::Duration};
 
 use chrono::Utc;
 
@@ -44,7 +44,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
         findings.push(Finding {
             what: "devices".to_owned(),
             good: true,
-            says: format!("{}: {}", file.display(), counted(count, "device")),
+            says: format!("{}: {}{}", file.display(), counted(count, "device"), longest(&setting)),
         });
     }
     findings.push(Finding {
@@ -77,6 +77,19 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
             format!("{n} of {} things are wrong; see above", findings.len()),
         )),
     }
+}
+
+/// How long a capture takes when no device answers, for those who say when captures are begun.
+fn longest(setting: &Setting) -> String {
+    let devices = &setting.config.devices;
+    let all: Duration = devices.iter().map(|device| device.timeout.0).sum();
+    let longest = devices.iter().map(|device| device.timeout.0).max().unwrap_or_default();
+    let at_once = u32::from(setting.config.capture.concurrency.max(1));
+    let total = (all / at_once).max(longest).as_secs();
+    format!(
+        ", some {} when none answers",
+        humantime::format_duration(Duration::from_secs(total))
+    )
 }
 
 /// A directory that is missing is made by the first capture, if its parent is there.
@@ -184,7 +197,7 @@ fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()>
         concurrency: setting.config.capture.concurrency.into(),
         directory: &directory,
         lines: None,
-        baseline: &|_| None,
+        baseline: &|_| Ok(None),
         tally: &tally,
     };
     let shown = tally.show();

@@ -173,12 +173,9 @@ impl<'a> Turn<'a> {
     }
 
     fn ask(&self, name: &DocumentName, tally: &Tally, body: &mut Body) -> std::io::Result<Gathered> {
-        let baseline = |source: &str| match self.ledger.baseline(source) {
-            Ok(baseline) => baseline,
-            Err(e) => {
-                tracing::warn!("{e}; the counters of {source} cannot be compared this time");
-                None
-            }
+        let baseline = |source: &str| {
+            let kept = self.ledger.baseline(source);
+            kept.map_err(|e| format!("what was delivered of it is not known, so it was not asked: {e}"))
         };
         let document = name.to_string();
         let asking = Asking {

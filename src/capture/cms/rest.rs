@@ -32,6 +32,8 @@ pub enum Trouble {
     NotThere(String),
     /// This question is refused, in the CMS's words. Others can still be asked for.
     Refused(String),
+    /// The answer to this question is not right, as the sentence says. Others can still be asked for.
+    Answer(String),
     /// Nothing more can be asked.
     Source(SourceError),
 }
@@ -77,12 +79,12 @@ impl<'a> Rest<'a> {
                     return Ok(value);
                 }
                 Ok(Err(refusal)) => refusal,
-                Err(SourceError::Unavailable(why)) if may_break && self.web.left().is_ok() => {
+                Err(Trouble::Source(SourceError::Unavailable(why))) if may_break && self.web.left().is_ok() => {
                     tracing::debug!("{why}: once more");
                     may_break = false;
                     continue;
                 }
-                Err(error) => return Err(error.into()),
+                Err(trouble) => return Err(trouble),
             };
             self.bear(&path, &refusal, &mut patience)?;
         }
@@ -92,7 +94,7 @@ impl<'a> Rest<'a> {
         &self,
         path: &str,
         read: &mut impl FnMut(&mut Body, Date) -> Result<T, AnswerError>,
-    ) -> Result<Result<T, Refusal>, SourceError> {
+    ) -> Result<Result<T, Refusal>, Trouble> {
         let mut answer = self.web.ask(&Question {
             path,
             limit: LONGEST,
@@ -125,14 +127,12 @@ impl<'a> Rest<'a> {
         self.web.bad_data(why)
     }
 
-    fn unread(&self, path: &str, error: AnswerError) -> SourceError {
+    fn unread(&self, path: &str, error: AnswerError) -> Trouble {
         match error {
-            AnswerError::Input(e) => self.web.broken(&e),
-            AnswerError::Sink(e) => SourceError::Sink(e),
-            AnswerError::Malformed(e) => self
-                .web
-                .bad_data(format_args!("its answer to {path} is not right: {e}")),
-            AnswerError::Failure(codes) => self.web.unavailable(format_args!("{path}: {}", codes.join(", "))),
+            AnswerError::Input(e) => self.web.broken(&e).into(),
+            AnswerError::Sink(e) => SourceError::Sink(e).into(),
+            AnswerError::Malformed(e) => Trouble::Answer(format!("its answer to {path} is not right: {e}")),
+            AnswerError::Failure(codes) => Trouble::Refused(codes.join(", ")),
         }
     }
 

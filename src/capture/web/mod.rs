@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use reqwest::{
     Method, Proxy,
     blocking::{Client, ClientBuilder, Response},
@@ -296,5 +296,7 @@ fn sensitive(value: &str) -> Result<HeaderValue, SourceError> {
 /// RFC 9110, section 5.6.7; only the form that servers write today.
 fn date(headers: &HeaderMap) -> Date {
     let text = headers.get(DATE)?.to_str().ok()?;
-    DateTime::parse_from_rfc2822(text).ok().map(|date| date.to_utc())
+    let date = DateTime::parse_from_rfc2822(text).ok()?.to_utc();
+    // A clock that no record can tell costs none.
+    (1..=9999).contains(&date.year()).then_some(date)
 }
