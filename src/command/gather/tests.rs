@@ -113,6 +113,7 @@ fn gathered_in(directory: &Path, sources: &[Arc<dyn Source>], concurrency: usize
         lines: Some((Format::Text, "document-1")),
         baseline: &|name| Some(format!("before {name}").into_bytes()),
         tally: &tally,
+        is_told: true,
     };
     let gathered = gather(sources, &asking, &mut body);
     Outcome {
