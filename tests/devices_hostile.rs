@@ -263,7 +263,7 @@ fn who_stops_late_is_left_at_the_limit() {
 
 #[test]
 fn nobody_on_the_port_is_told_at_once() {
-    let sentence = "cannot connect: Connection refused (os error 111)";
+    let sentence = "cannot connect: Connection refused (os error 111); does it run, and are address and port right?";
     refused("dead", AtOnce, sentence, sentence);
 }
 

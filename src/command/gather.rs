@@ -59,6 +59,8 @@ pub struct Asking<'a> {
     /// was delivered could be delivered again.
     pub baseline: &'a dyn Fn(&str) -> Known,
     pub tally: &'a Tally,
+    /// Whether the outcome of each source is told as it comes; else whoever asks shows it.
+    pub is_told: bool,
 }
 
 /// What the sources gave besides their records, which are in the [`Body`].
@@ -104,7 +106,7 @@ fn ask_here(source: &dyn Source, asking: &Asking<'_>, body: &mut Body) -> io::Re
         Ok(kept) => kept,
         Err(reason) => {
             let answer = Answer::failed(source.name(), reason);
-            log(&answer.status);
+            asking.tell(&answer.status);
             asking.tally.ended(0, &answer.status);
             return Ok(answer);
         }
@@ -128,7 +130,7 @@ fn ask_here(source: &dyn Source, asking: &Asking<'_>, body: &mut Body) -> io::Re
         body.take_back(mark)?;
     }
     let answer = answer.with(body.count() - before, lines, None);
-    log(&answer.status);
+    asking.tell(&answer.status);
     asking.tally.ended(0, &answer.status);
     Ok(answer)
 }
@@ -237,6 +239,24 @@ impl Asking<'_> {
     fn new_lines(&self) -> Option<Lines> {
         let (format, document) = self.lines?;
         Some(Lines::new(format, self.now, document, self.directory))
+    }
+
+    fn tell(&self, status: &SourceStatus) {
+        if !self.is_told {
+            return;
+        }
+        let reason = status.reason.as_deref().unwrap_or("");
+        match status.state {
+            SourceState::Failed => tracing::error!("source {} failed: {reason}", status.name),
+            SourceState::Incomplete => tracing::error!("source {} is incomplete: {reason}", status.name),
+            SourceState::Complete if status.records == 0 && !reason.is_empty() => {
+                tracing::warn!("source {} has no records: {reason}", status.name);
+            }
+            SourceState::Complete if reason.is_empty() => {
+                tracing::info!("source {}: {} records", status.name, status.records);
+            }
+            SourceState::Complete => tracing::info!("source {}: {} records; {reason}", status.name, status.records),
+        }
     }
 }
 
@@ -407,7 +427,7 @@ impl<'a> Round<'a> {
     }
 
     fn note(&mut self, index: usize, answer: Answer) {
-        log(&answer.status);
+        self.asking.tell(&answer.status);
         self.asking.tally.ended(index, &answer.status);
         self.early.insert(index, answer);
     }
@@ -471,21 +491,6 @@ impl Gathered {
                 gap
             })
             .collect()
-    }
-}
-
-fn log(status: &SourceStatus) {
-    let reason = status.reason.as_deref().unwrap_or("");
-    match status.state {
-        SourceState::Failed => tracing::error!("source {} failed: {reason}", status.name),
-        SourceState::Incomplete => tracing::error!("source {} is incomplete: {reason}", status.name),
-        SourceState::Complete if status.records == 0 && !reason.is_empty() => {
-            tracing::warn!("source {} has no records: {reason}", status.name);
-        }
-        SourceState::Complete if reason.is_empty() => {
-            tracing::info!("source {}: {} records", status.name, status.records);
-        }
-        SourceState::Complete => tracing::info!("source {}: {} records; {reason}", status.name, status.records),
     }
 }
 

@@ -97,6 +97,7 @@ fn ask(setting: &Setting, sources: &[Arc<dyn Source>], now: chrono::DateTime<Utc
         lines: None,
         baseline: &baseline,
         tally: &tally,
+        is_told: true,
     };
     let shown = tally.show();
     let gathered = gather(sources, &asking, &mut body);

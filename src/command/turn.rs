@@ -186,6 +186,7 @@ impl<'a> Turn<'a> {
             lines: self.logs.format().map(|format| (format, document.as_str())),
             baseline: &baseline,
             tally,
+            is_told: true,
         };
         let _shown = tally.show();
         gather(self.sources, &asking, body)
@@ -368,7 +369,7 @@ fn refuse_full(directory: &Path, wanted: u64) -> Option<Error> {
         size(free),
         size(wanted)
     );
-    let next = "Make room; nothing was captured, and nothing is lost: the counters go on.";
+    let next = "Make room; nothing was captured. Counters go on, and the next document covers this time too.";
     Some(Error::new(Exit::CannotCreate, message).next(next).full_if(true))
 }
 

@@ -8,7 +8,7 @@ fn a_server_that_cannot_be_talked_to_fails_with_the_reason() {
     for (quirk, said, requests) in [
         (
             "fail=401",
-            "user billing is refused (HTTP 401): name or password is wrong, or the account is none for the API",
+            "user billing is refused (HTTP 401): the name or the password is wrong, or the account is none for the API",
             1,
         ),
         (

@@ -142,37 +142,28 @@ impl<'a> Rest<'a> {
         let status = *status;
         let said = match codes.is_empty() {
             true => format!("HTTP {status}"),
-            false => format!("HTTP {status}, {}", codes.join(", ")),
+            false => self.web.scrub(&format!("HTTP {status}, {}", codes.join(", "))),
         };
         let busy = status == 503 || codes.iter().any(|code| is_temporary(code));
         if busy && patience.wait(self.web.deadline()) {
             return Ok(());
         }
         let user = self.user;
+        let denied = |why: fmt::Arguments<'_>| Trouble::Source(SourceError::Denied(self.web.in_our_words(why)));
+        let unavailable =
+            |why: fmt::Arguments<'_>| Trouble::Source(SourceError::Unavailable(self.web.in_our_words(why)));
         Err(match status {
-            _ if busy => self
-                .web
-                .unavailable(format_args!("it is too busy ({said}), after all retries"))
-                .into(),
-            401 => self
-                .web
-                .denied(format_args!(
-                    "user {user} is refused ({said}): name or password is wrong, or the account is none for the API"
-                ))
-                .into(),
-            403 => self
-                .web
-                .denied(format_args!(
-                    "user {user} may not use the API ({said}): make an account with the role api"
-                ))
-                .into(),
+            _ if busy => unavailable(format_args!("it is too busy ({said}), after all retries")),
+            401 => denied(format_args!(
+                "user {user} is refused ({said}): the name or the password is wrong, or the account is none for the API"
+            )),
+            403 => denied(format_args!(
+                "user {user} may not use the API ({said}): make an account with the role api"
+            )),
             404 => Trouble::NotThere(said),
-            300..=399 => self
-                .web
-                .unavailable(format_args!(
-                    "it sends us elsewhere ({said}), which is not followed; is this the port of the Web Admin?"
-                ))
-                .into(),
+            300..=399 => unavailable(format_args!(
+                "it sends us elsewhere ({said}), which is not followed; is this the port of the Web Admin?"
+            )),
             _ => {
                 tracing::debug!("{path} is refused: {said}");
                 Trouble::Refused(said)

@@ -113,6 +113,7 @@ fn gathered_in(directory: &Path, sources: &[Arc<dyn Source>], concurrency: usize
         lines: Some((Format::Text, "document-1")),
         baseline: &|name| Ok(Some(format!("before {name}").into_bytes())),
         tally: &tally,
+        is_told: true,
     };
     let gathered = gather(sources, &asking, &mut body);
     Outcome {
@@ -468,6 +469,7 @@ fn a_source_that_hangs_does_not_let_any_number_of_answers_wait() {
     let tally = Tally::new(Audience::nobody(), &sources);
     let mut body = Body::new(&directory);
     let asking = Asking {
+        is_told: true,
         now: now(),
         recorder: "recorder1",
         concurrency: 2,
@@ -523,6 +525,7 @@ fn a_source_whose_baseline_cannot_be_read_is_not_asked() {
         let sources = [source];
         let tally = Tally::new(Audience::nobody(), &sources);
         let asking = Asking {
+            is_told: true,
             now: now(),
             recorder: "recorder1",
             concurrency: 2,

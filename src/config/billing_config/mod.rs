@@ -13,7 +13,7 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 pub use devices::{Listed, parse_devices};
@@ -127,7 +127,16 @@ fn contents(file: &Path, owner: u32) -> Result<(Vec<u8>, u32)> {
             io::ErrorKind::PermissionDenied => Exit::Denied,
             _ => Exit::Configuration,
         };
-        Error::new(exit, format!("cannot read the list of devices {shown}: {e}"))
+        // cron and systemd have a working directory of their own.
+        let whole = path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let error = Error::new(
+            exit,
+            format!("cannot read the list of devices {}: {e}", whole.display()),
+        );
+        match file.is_absolute() {
+            true => error,
+            false => error.next("It was looked for in the working directory; give [capture] devices the whole path."),
+        }
     };
     // Opening a pipe would wait for somebody to write.
     if !fs::metadata(file).map_err(refuse)?.is_file() {
