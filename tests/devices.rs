@@ -199,8 +199,10 @@ fn a_list_that_is_named_must_be_there_and_be_a_file() {
     place.configure("[capture]\ndevices = \"lists/none.csv\"\n");
     let ran = place.run(&["capture"]).expect(78);
     assert!(
-        ran.stderr.contains("cannot read the list of devices lists/none.csv"),
-        "{}",
+        ran.stderr.contains("cannot read the list of devices /")
+            && ran.stderr.contains("/lists/none.csv: No such file")
+            && ran.stderr.contains("working directory"),
+        "cron and systemd have a working directory of their own: {}",
         ran.stderr
     );
     fs::create_dir_all(place.path().join("lists/none.csv")).unwrap();
@@ -291,6 +293,17 @@ fn the_list_is_held_against_the_rest() {
     );
     fs::write(place.path().join("c4n4ry.pem"), "").unwrap();
     load("", place.path()).unwrap();
+}
+
+#[test]
+fn one_device_under_two_names_is_warned_about() {
+    let place = Place::new();
+    let two = format!("{ROW}\n{}", ROW.replace("CUCM1", "CUCM2"));
+    list(&place, &two);
+    let said = "CUCM1 and CUCM2 are one device, 192.0.2.10 port 8443: its usage is in each document twice";
+    assert_eq!(load("", place.path()).unwrap().warnings, [said]);
+    list(&place, &two.replacen("192.0.2.10", "192.0.2.11", 1));
+    assert_eq!(load("", place.path()).unwrap().warnings, [""; 0]);
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn of_two_hundred_devices_eight_broken_ones_cost_the_others_nothing() {
             "2*cms:dead",
             "cms:hang",
             "cms:garbage=body",
-            "96*cms:answer-after=50ms",
+            "96*cms:answer-after=50ms,retention=2h",
         ],
         &format!("timeout = \"{}s\"", LIMIT.as_secs()),
     );

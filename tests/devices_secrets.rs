@@ -16,7 +16,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use support::{
     Peer,
     binary::{BILLDROP, Place, Ran},
-    captured::{Shown, document, documents, private},
+    captured::{Shown, document, documents, list, private},
     say,
     simulators::Simulators,
     wait_until,
@@ -301,4 +301,30 @@ fn nothing_is_added_to_the_command_line_or_the_environment() {
         holds_no_secret("the name of a thread", &comm);
     }
     assert_eq!(documents(&place), Vec::<PathBuf>::new());
+}
+
+/// Where a word of ours gives way to `***`, everybody can tell which word the password is.
+#[test]
+fn a_password_that_is_an_ordinary_word_is_not_told_by_its_gap() {
+    let simulators = Simulators::start(&["cucm", "cms", "cucm:fail=403", "cms:fail=403"]);
+    let names = simulators.names();
+    let ca = simulators.ca().display().to_string();
+    let place = Place::new();
+    for password in ["password", "wrong", "account"] {
+        let rows: Vec<_> = names.iter().map(|name| (*name, ca.as_str())).collect();
+        let mut text = list(&simulators, "tls_ca", &rows);
+        for name in &names {
+            text = text.replace(&simulators.password(name), password);
+        }
+        private(&place.path().join("billing_config.csv"), &text);
+        let ran = place.run(&["check"]).expect(69);
+        for status in ["401", "403"] {
+            assert_eq!(ran.stdout.matches(&format!("(HTTP {status})")).count(), 2, "{ran:?}");
+        }
+        assert!(!ran.stdout.contains("***"), "{ran:?}");
+        assert_eq!(
+            ran.stderr, "billdrop: 4 of 12 things are wrong; see above\n",
+            "each reason is told once, in the table"
+        );
+    }
 }

@@ -96,9 +96,12 @@ fn a_certificate_is_refused_with_the_reason_and_before_a_password_is_sent() {
         "cms:cert=wrong-name",
         "cms:cert=expired",
         "cms",
+        "cms",
     ]);
     let ca = simulators.ca();
     let ca = ca.to_str().unwrap();
+    let later = Simulators::start(&["cms"]);
+    let later = later.ca();
     let (statuses, said) = capture(
         &simulators,
         "tls_ca,tls_fingerprint,tls_name",
@@ -108,7 +111,8 @@ fn a_certificate_is_refused_with_the_reason_and_before_a_password_is_sent() {
             ("CUCM3", &format!(",{},", simulators.fingerprint("CUCM2"))),
             ("CMS1", &format!("{ca},,")),
             ("CMS2", &format!("{ca},,")),
-            ("CMS3", &format!("{ca},,")),
+            ("CMS3", &format!("{},,", later.display())),
+            ("CMS4", &format!("{ca},,")),
         ],
     );
     let hint = |name: &str| {
@@ -134,8 +138,8 @@ fn a_certificate_is_refused_with_the_reason_and_before_a_password_is_sent() {
         unbelieved("CUCM1", "no authority that is trusted here has issued it"),
         unbelieved("CUCM2", "the device has issued it for itself"),
         format!(
-            "127.0.0.1:{}: its certificate has another fingerprint than configured. If the device has a new certificate, \
-             configure {}; else somebody stands between",
+            "127.0.0.1:{}: its certificate has another fingerprint than configured. If the device itself shows this \
+             one, configure it: {}; otherwise somebody else answers in its place",
             simulators.port("CUCM3"),
             hint("CUCM3").1
         ),
@@ -144,6 +148,10 @@ fn a_certificate_is_refused_with_the_reason_and_before_a_password_is_sent() {
             "it is not made out for 127.0.0.1 (tls_name can name the one that stands in it)",
         ),
         unbelieved("CMS2", "it has expired"),
+        unbelieved(
+            "CMS3",
+            "an authority is trusted here under the same name, but it has not signed it; has it been made anew?",
+        ),
     ];
     for (status, expected) in statuses.iter().zip(&expected) {
         assert_eq!(status.state, "failed");
@@ -151,7 +159,7 @@ fn a_certificate_is_refused_with_the_reason_and_before_a_password_is_sent() {
         assert!(said.contains(expected), "{said}");
         assert_eq!(simulators.requests(&status.name).len(), 0, "{} was asked", status.name);
     }
-    assert!(is_complete(&statuses[5]), "{statuses:?}");
+    assert!(is_complete(&statuses[6]), "{statuses:?}");
 }
 
 /// What an operator does with the message.

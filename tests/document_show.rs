@@ -20,7 +20,7 @@ fn shown(octets: &[u8], show: Show) -> String {
 }
 
 fn as_table(octets: &[u8]) -> String {
-    shown(octets, |reader, out| table::write(reader, out))
+    shown(octets, |reader, out| table::write(reader, out).map(drop))
 }
 
 fn as_csv(octets: &[u8]) -> String {
@@ -162,7 +162,10 @@ fn the_table_is_for_people() {
     );
     let widths: Vec<usize> = table[1..].iter().map(|line| line.width()).collect();
     assert_eq!(widths, [widths[0]; 3], "columns stand below each other");
-    assert_eq!(*lines.last().unwrap(), "4 records, ended 2026-01-15T09:30:01.250Z");
+    assert_eq!(
+        *lines.last().unwrap(),
+        "4 records with the document's information, ended 2026-01-15T09:30:01.250Z"
+    );
 }
 
 /// What two clusters and two conference servers say, device by device, as a capture writes it.
@@ -409,7 +412,7 @@ fn what_is_wrong_is_told_and_what_cannot_be_written_too() {
     let good = String::from_utf8(document(Profile::Full, true, &[interface(1, "lo", None)])).unwrap();
     let bad = good.replace("<ifIndex>1<", "<ifIndex>x<");
     let shows: [Show; 4] = [
-        |reader, out| table::write(reader, out),
+        |reader, out| table::write(reader, out).map(drop),
         |reader, out| json::write(reader, out),
         |reader, out| csv::write(reader, out),
         |reader, out| chart::write(reader, out, 80),
@@ -425,7 +428,7 @@ fn what_is_wrong_is_told_and_what_cannot_be_written_too() {
     }
     let full = || std::io::BufWriter::with_capacity(1, std::fs::File::create("/dev/full").unwrap());
     for error in [
-        table::write(reader(good.as_bytes()), full()),
+        table::write(reader(good.as_bytes()), full()).map(drop),
         json::write(reader(good.as_bytes()), full()),
         csv::write(reader(good.as_bytes()), full()),
         chart::write(reader(good.as_bytes()), full(), 80),

@@ -247,7 +247,6 @@ fn an_item_has_a_limit_of_its_own() {
         (rows, &format!("<a>{}</a>", "x".repeat(5000))),
         (smart, "<Entitlement/>"),
         ("<status>", "<new/>"),
-        ("<knownHosts total=\"1\">", "<host id=\"a\"/>"),
         ("<failureDetails>", "<a/>"),
         ("<Envelope><Body><Fault><detail>", "<a/>"),
     ] {
@@ -269,7 +268,6 @@ fn an_item_has_a_limit_of_its_own() {
             _ if begin == spaces => told(cms::read_co_spaces(&mut input, &mut |_| Ok(()))),
             _ if begin == rows => told(axl::read_rows(&mut input, &mut |_| Ok(()))),
             _ if begin == smart => told(axl::read_smart_license_status(&mut input)),
-            "<knownHosts total=\"1\">" => told(cms::read_known_hosts(&mut input, &mut |_| Ok(()))),
             "<Envelope><Body><Fault><detail>" => told(axl::read_num_devices(&mut input)),
             _ => told(cms::read_status(&mut input)),
         };

@@ -18,7 +18,7 @@ use std::{
 use support::{
     Peer,
     binary::{Place, names},
-    faults::{Call, file_changing_calls, speaking_calls, try_with_fault},
+    faults::{Call, file_changing_calls, speaking_calls, try_fault},
     free_port, proxy, say,
     snmptrapd::{COMMUNITY, Snmptrapd},
     sshd::{self, Sshd},
@@ -520,7 +520,7 @@ fn killed_or_failed_at_any_call_a_push_is_completed_by_the_next() {
 
 fn endure(call: &Call, fault: &str) -> Result<(), String> {
     let (site, sent) = owing();
-    let (struck, _) = try_with_fault(&site.place, &["push"], call, fault);
+    let (Ok(struck) | Err(struck)) = try_fault(&site.place, &["push"], call, fault);
     let wrong = |what: &str| Err(format!("{what}: {struck:?}"));
     if struck.status == 101 {
         return wrong("panicked");

@@ -11,6 +11,7 @@ mod kernel;
 mod linux;
 mod netlink;
 mod outlet;
+mod records;
 mod remark;
 mod web;
 

@@ -53,12 +53,6 @@ impl<'a> Outlet<'a> {
         })
     }
 
-    /// The same outside of a parser.
-    pub fn take(&mut self, record: &Record) -> Result<(), SourceError> {
-        self.push(record)
-            .map_err(|e| self.refused().unwrap_or(SourceError::Sink(e)))
-    }
-
     /// The reason why a record was not taken.
     pub fn refused(&mut self) -> Option<SourceError> {
         self.refused.take()

@@ -1,6 +1,6 @@
 //! `billdrop check`: would a capture work, and who would hear of it?
 
-use std::{env, path::Path, sync::Arc};
+use std::{env, io::ErrorKind, path::Path, sync::Arc, time::Duration};
 
 use chrono::Utc;
 
@@ -46,7 +46,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
         findings.push(Finding {
             what: "devices".to_owned(),
             good: true,
-            says: format!("{}: {}", file.display(), counted(count, "device")),
+            says: format!("{}: {}{}", file.display(), counted(count, "device"), longest(&setting)),
         });
     }
     findings.push(Finding {
@@ -60,6 +60,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
     if spool.archive.makes {
         findings.push(directory("archive", &spool, &spool.archive.directory));
     }
+    findings.extend(setting.log_settings().map(|settings| logs(&settings.directory)));
     findings.push(space(&setting, &spool));
     let ledger = look_at_ledger(&spool, &mut findings);
     if let Some(ledger) = &ledger {
@@ -83,6 +84,19 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
             format!("{n} of {} things are wrong; see above", findings.len()),
         )),
     }
+}
+
+/// How long a capture takes when no device answers, for those who say when captures are begun.
+fn longest(setting: &Setting) -> String {
+    let devices = &setting.config.devices;
+    let all: Duration = devices.iter().map(|device| device.timeout.0).sum();
+    let longest = devices.iter().map(|device| device.timeout.0).max().unwrap_or_default();
+    let at_once = u32::from(setting.config.capture.concurrency.max(1));
+    let total = (all / at_once).max(longest).as_secs();
+    format!(
+        ", some {} when none answers",
+        humantime::format_duration(Duration::from_secs(total))
+    )
 }
 
 /// A directory that is missing is made by the first capture, if its parent is there.
@@ -112,6 +126,47 @@ fn directory(what: &str, spool: &Spool, path: &Path) -> Finding {
         good,
         says,
     }
+}
+
+/// A capture only warns of logs that it cannot write, and under cron, with `-q`, nobody hears that.
+fn logs(directory: &Path) -> Finding {
+    use rustix::fs::{Access, access};
+    let parent = directory.parent().filter(|p| !p.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    let shown = directory.display();
+    let (good, says) = match directory.metadata() {
+        Ok(found) if !found.is_dir() => (false, format!("{shown} is no directory")),
+        Ok(_) => match log_that_cannot_be_written(directory) {
+            None => (true, format!("{shown} can be written")),
+            Some(why) => (false, why),
+        },
+        Err(e) if e.kind() != ErrorKind::NotFound || directory.is_symlink() => (false, format!("{shown}: {e}")),
+        Err(_) => match access(parent, Access::WRITE_OK | Access::EXEC_OK) {
+            Ok(()) => (true, format!("{shown} will be made by the first capture")),
+            Err(e) => (false, format!("{shown} is missing, and {}: {e}", parent.display())),
+        },
+    };
+    Finding {
+        what: "logs".to_owned(),
+        good,
+        says,
+    }
+}
+
+fn log_that_cannot_be_written(directory: &Path) -> Option<String> {
+    use rustix::fs::{Access, access};
+    if let Err(e) = access(directory, Access::WRITE_OK | Access::EXEC_OK) {
+        return Some(format!("{} cannot be written: {e}", directory.display()));
+    }
+    ["data.log", "error.log"].iter().find_map(|name| {
+        let file = directory.join(name);
+        let shown = file.display();
+        match (file.symlink_metadata(), access(&file, Access::WRITE_OK)) {
+            (Ok(found), _) if !found.is_file() => Some(format!("{shown} is no regular file")),
+            (Ok(_), Err(e)) => Some(format!("{shown} cannot be written: {e}")),
+            _ => None,
+        }
+    })
 }
 
 /// What lies in the spool, and whether it lies there as it should.
@@ -190,8 +245,9 @@ fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()>
         concurrency: setting.config.capture.concurrency.into(),
         directory: &directory,
         lines: None,
-        baseline: &|_| None,
+        baseline: &|_| Ok(None),
         tally: &tally,
+        is_told: false,
     };
     let shown = tally.show();
     let gathered = gather(&sources, &asking, &mut Body::new(&directory));

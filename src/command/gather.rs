@@ -35,6 +35,15 @@ use crate::{
 /// How long after its time limit a source may say that it has failed by itself.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Octets of records that one device may give. Nobody has as many; a device that goes on for ever must not fill our disk.
+const ROOM: u64 = 1 << 30;
+
+/// Answers that may wait for a source before them which has not answered: each takes memory, and two files.
+const MOST_EARLY: u64 = 4096;
+
+/// What a source gave for the last document, if it did; or why that cannot be told.
+pub type Known = Result<Option<Vec<u8>>, String>;
+
 /// How the sources are asked.
 pub struct Asking<'a> {
     /// The time of this capture, the same for all sources.
@@ -46,9 +55,12 @@ pub struct Asking<'a> {
     pub directory: &'a Path,
     /// Lines for the log of data: how they are written, and the name of the document that they tell of.
     pub lines: Option<(Format, &'a str)>,
-    /// What a source gave for the last document.
-    pub baseline: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+    /// What a source gave for the last document, or why that is not known: then the source is not asked, because what
+    /// was delivered could be delivered again.
+    pub baseline: &'a dyn Fn(&str) -> Known,
     pub tally: &'a Tally,
+    /// Whether the outcome of each source is told as it comes; else whoever asks shows it.
+    pub is_told: bool,
 }
 
 /// What the sources gave besides their records, which are in the [`Body`].
@@ -90,7 +102,15 @@ struct Answer {
 fn ask_here(source: &dyn Source, asking: &Asking<'_>, body: &mut Body) -> io::Result<Answer> {
     let mark = body.mark();
     let before = body.count();
-    let kept = (asking.baseline)(source.name());
+    let kept = match (asking.baseline)(source.name()) {
+        Ok(kept) => kept,
+        Err(reason) => {
+            let answer = Answer::failed(source.name(), reason);
+            asking.tell(&answer.status);
+            asking.tally.ended(0, &answer.status);
+            return Ok(answer);
+        }
+    };
     let asked = Asked {
         now: asking.now,
         recorder: asking.recorder,
@@ -100,6 +120,7 @@ fn ask_here(source: &dyn Source, asking: &Asking<'_>, body: &mut Body) -> io::Re
         body: &mut *body,
         lines: asking.new_lines(),
         pushed: asking.tally.started(0),
+        room: u64::MAX,
         is_given_up: Arc::default(),
     };
     let outcome = ask(source, &asked, &mut sink);
@@ -109,7 +130,7 @@ fn ask_here(source: &dyn Source, asking: &Asking<'_>, body: &mut Body) -> io::Re
         body.take_back(mark)?;
     }
     let answer = answer.with(body.count() - before, lines, None);
-    log(&answer.status);
+    asking.tell(&answer.status);
     asking.tally.ended(0, &answer.status);
     Ok(answer)
 }
@@ -190,6 +211,8 @@ struct Sink<B> {
     lines: Option<Lines>,
     /// Records taken, for whoever watches.
     pushed: Arc<AtomicU64>,
+    /// Octets of records that it may have.
+    room: u64,
     is_given_up: Arc<AtomicBool>,
 }
 
@@ -198,7 +221,12 @@ impl<B: BorrowMut<Body>> RecordSink for Sink<B> {
         if self.is_given_up.load(Ordering::Relaxed) {
             return Err(io::Error::other("the source was given up"));
         }
-        self.body.borrow_mut().push(record)?;
+        let body = self.body.borrow_mut();
+        if body.octets() >= self.room {
+            let text = format!("the source gives more than {} MiB of records", self.room >> 20);
+            return Err(io::Error::new(ErrorKind::InvalidData, text));
+        }
+        body.push(record)?;
         self.pushed.fetch_add(1, Ordering::Relaxed);
         if let Some(lines) = &mut self.lines {
             lines.push(record);
@@ -212,6 +240,24 @@ impl Asking<'_> {
         let (format, document) = self.lines?;
         Some(Lines::new(format, self.now, document, self.directory))
     }
+
+    fn tell(&self, status: &SourceStatus) {
+        if !self.is_told {
+            return;
+        }
+        let reason = status.reason.as_deref().unwrap_or("");
+        match status.state {
+            SourceState::Failed => tracing::error!("source {} failed: {reason}", status.name),
+            SourceState::Incomplete => tracing::error!("source {} is incomplete: {reason}", status.name),
+            SourceState::Complete if status.records == 0 && !reason.is_empty() => {
+                tracing::warn!("source {} has no records: {reason}", status.name);
+            }
+            SourceState::Complete if reason.is_empty() => {
+                tracing::info!("source {}: {} records", status.name, status.records);
+            }
+            SourceState::Complete => tracing::info!("source {}: {} records; {reason}", status.name, status.records),
+        }
+    }
 }
 
 /// Many sources at once.
@@ -221,6 +267,7 @@ struct Round<'a> {
     running: HashMap<usize, Running>,
     /// Answers of sources that stand behind one that has not answered yet.
     early: HashMap<usize, Answer>,
+    most_early: usize,
     sender: mpsc::Sender<Message>,
     receiver: mpsc::Receiver<Message>,
 }
@@ -248,6 +295,7 @@ impl<'a> Round<'a> {
             asking,
             running: HashMap::new(),
             early: HashMap::new(),
+            most_early: most_early(allow_many_files(), asking.concurrency),
             sender,
             receiver,
         }
@@ -262,10 +310,9 @@ impl<'a> Round<'a> {
     }
 
     fn collect(&mut self, gathered: &mut Gathered, body: &mut Body) -> io::Result<()> {
-        allow_many_files();
         let mut next = 0;
         while gathered.statuses.len() < self.sources.len() {
-            while next < self.sources.len() && self.running.len() < self.asking.concurrency.max(1) {
+            while next < self.sources.len() && self.has_room() {
                 self.start(next);
                 next += 1;
             }
@@ -280,16 +327,26 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
+    /// Whether one more source can be asked now. While none is running no answer waits for another.
+    fn has_room(&self) -> bool {
+        let running = self.running.len();
+        running == 0 || (running < self.asking.concurrency && running + self.early.len() <= self.most_early)
+    }
+
     fn start(&mut self, index: usize) {
         let source = Arc::clone(&self.sources[index]);
         let asking = self.asking;
+        let kept = match (asking.baseline)(source.name()) {
+            Ok(kept) => kept,
+            Err(reason) => return self.note(index, Answer::failed(source.name(), reason)),
+        };
         let is_given_up = Arc::new(AtomicBool::new(false));
         let (now, recorder) = (asking.now, asking.recorder.to_owned());
-        let kept = (asking.baseline)(source.name());
         let mut sink = Sink {
             body: Body::of_one_of_many(asking.directory),
             lines: asking.new_lines(),
             pushed: asking.tally.started(index),
+            room: source.time_limit().map_or(u64::MAX, |_| ROOM),
             is_given_up: Arc::clone(&is_given_up),
         };
         let sender = self.sender.clone();
@@ -370,18 +427,31 @@ impl<'a> Round<'a> {
     }
 
     fn note(&mut self, index: usize, answer: Answer) {
-        log(&answer.status);
+        self.asking.tell(&answer.status);
         self.asking.tally.ended(index, &answer.status);
         self.early.insert(index, answer);
     }
 }
 
-/// Each source may need a connection and two files; a soft limit of 1024 is usual, and not meant for us.
-fn allow_many_files() {
+/// Each source may need a connection and two files; a soft limit of 1024 is usual, and not meant for us. Returns what is
+/// allowed then.
+fn allow_many_files() -> u64 {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Answers that may wait where so many files are allowed.
+fn most_early(files: u64, concurrency: usize) -> usize {
+    const OWN: u64 = 64;
+    // Of a source that is being asked: connection, runtime, certificates, records.
+    const EACH: u64 = 10;
+    let left = files
+        .saturating_sub(OWN)
+        .saturating_sub(EACH.saturating_mul(concurrency as u64));
+    ((left / 2).min(MOST_EARLY) as usize).max(concurrency)
 }
 
 impl Gathered {
@@ -421,21 +491,6 @@ impl Gathered {
                 gap
             })
             .collect()
-    }
-}
-
-fn log(status: &SourceStatus) {
-    let reason = status.reason.as_deref().unwrap_or("");
-    match status.state {
-        SourceState::Failed => tracing::error!("source {} failed: {reason}", status.name),
-        SourceState::Incomplete => tracing::error!("source {} is incomplete: {reason}", status.name),
-        SourceState::Complete if status.records == 0 && !reason.is_empty() => {
-            tracing::warn!("source {} has no records: {reason}", status.name);
-        }
-        SourceState::Complete if reason.is_empty() => {
-            tracing::info!("source {}: {} records", status.name, status.records);
-        }
-        SourceState::Complete => tracing::info!("source {}: {} records; {reason}", status.name, status.records),
     }
 }
 

@@ -82,9 +82,9 @@ pub fn to_stdout(setting: &Setting, sources: &[Arc<dyn Source>]) -> Result<()> {
 fn ask(setting: &Setting, sources: &[Arc<dyn Source>], now: chrono::DateTime<Utc>) -> Result<(Gathered, Body)> {
     let ledger = Ledger::open_existing(&setting.config.state_directory()).ok();
     let baseline = |source: &str| {
-        ledger
+        Ok(ledger
             .as_ref()
-            .and_then(|ledger| ledger.baseline(source).ok().flatten())
+            .and_then(|ledger| ledger.baseline(source).ok().flatten()))
     };
     let tally = Tally::new(setting.audience, sources);
     let directory = env::temp_dir();
@@ -97,6 +97,7 @@ fn ask(setting: &Setting, sources: &[Arc<dyn Source>], now: chrono::DateTime<Utc
         lines: None,
         baseline: &baseline,
         tally: &tally,
+        is_told: true,
     };
     let shown = tally.show();
     let gathered = gather(sources, &asking, &mut body);

@@ -25,10 +25,11 @@ pub fn run(cli: &cli::Cli, args: &cli::Show) -> Result<()> {
     let bad = |e: document::ReadError| Error::new(Exit::BadData, format!("{shown}: {e}"));
     let reader = Reader::new(input, Limits::default()).map_err(bad)?;
     let mut failure = None;
+    let mut widest = 0;
     print(|out| {
         let result = match (args.chart, args.format) {
             (true, _) => document::chart::write(reader, out, width()),
-            (false, ShowFormat::Table) => document::table::write(reader, out),
+            (false, ShowFormat::Table) => document::table::write(reader, out).map(|columns| widest = columns),
             (false, ShowFormat::Json) => document::json::write(reader, out),
             (false, ShowFormat::Csv) => document::csv::write(reader, out),
         };
@@ -41,6 +42,12 @@ pub fn run(cli: &cli::Cli, args: &cli::Show) -> Result<()> {
             }
         }
     })?;
+    if io::stdout().is_terminal() && widest > width() {
+        tracing::warn!(
+            "the widest table has {widest} columns, this terminal {}: pipe it into less -S",
+            width()
+        );
+    }
     failure.map_or(Ok(()), |e| Err(bad(e)))
 }
 

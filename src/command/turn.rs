@@ -181,12 +181,9 @@ impl<'a> Turn<'a> {
     }
 
     fn ask(&self, name: &DocumentName, tally: &Tally, body: &mut Body) -> std::io::Result<Gathered> {
-        let baseline = |source: &str| match self.ledger.baseline(source) {
-            Ok(baseline) => baseline,
-            Err(e) => {
-                tracing::warn!("{e}; the counters of {source} cannot be compared this time");
-                None
-            }
+        let baseline = |source: &str| {
+            let kept = self.ledger.baseline(source);
+            kept.map_err(|e| format!("what was delivered of it is not known, so it was not asked: {e}"))
         };
         let document = name.to_string();
         let asking = Asking {
@@ -197,6 +194,7 @@ impl<'a> Turn<'a> {
             lines: self.logs.format().map(|format| (format, document.as_str())),
             baseline: &baseline,
             tally,
+            is_told: true,
         };
         let _shown = tally.show();
         gather(self.sources, &asking, body)
@@ -417,7 +415,7 @@ fn refuse_full(directory: &Path, wanted: u64) -> Option<Error> {
         size(free),
         size(wanted)
     );
-    let next = "Make room; nothing was captured, and nothing is lost: the counters go on.";
+    let next = "Make room; nothing was captured. Counters go on, and the next document covers this time too.";
     Some(Error::new(Exit::CannotCreate, message).next(next).full_if(true))
 }
 

@@ -197,6 +197,16 @@ impl Config {
             .any(Secret::is_plain_text)
     }
 
+    /// Whether a CMS is configured besides that of this name.
+    pub fn cms_beside(&self, name: &str) -> bool {
+        let listed = self.devices.iter().filter(|device| device.kind == DeviceKind::Cms);
+        let tables = self.sources.iter().filter(|table| table.kind == SourceKind::Cms);
+        listed
+            .map(|device| device.name.as_str())
+            .chain(tables.map(SourceTable::name))
+            .any(|other| other != name)
+    }
+
     /// What is to be asked: the sources of the configuration, then the devices of `billing_config.csv`. When there are
     /// none, this host's interfaces.
     ///

@@ -27,8 +27,8 @@ const WIDEST_OF_DEVICE: usize = 36;
 /// Columns of a usual terminal: what is wider is broken where that can be done.
 const TERMINAL: usize = 80;
 
-/// Streams: what was written before an error is not the whole document.
-pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), ShowError> {
+/// Streams: what was written before an error is not the whole document. Returns how many columns the widest table has.
+pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<usize, ShowError> {
     let mut out = BufWriter::new(out);
     let header = reader.header();
     let lines = [
@@ -41,10 +41,12 @@ pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), 
     ];
     name_and_value(&mut out, &lines)?;
     let mut tables = Tables::default();
+    let mut has_information = false;
     while let Some(record) = reader.next_record()? {
         if *record.definition == DOCUMENT_INFORMATION {
             tables.finish(&mut out)?;
             information(&mut out, &record)?;
+            has_information = true;
         } else {
             tables.push(&mut out, &record)?;
         }
@@ -52,10 +54,16 @@ pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), 
     tables.finish(&mut out)?;
     if let Some(end) = reader.end() {
         let end_time = lexical::plain(&Kind::DateTimeMsec, &end.end_time.into()).unwrap_or_default();
-        writeln!(out, "\n{} records, ended {end_time}", end.count)?;
+        // The document counts its information as a record, too.
+        let counted = if has_information {
+            " with the document's information"
+        } else {
+            ""
+        };
+        writeln!(out, "\n{} records{counted}, ended {end_time}", end.count)?;
     }
     out.flush()?;
-    Ok(())
+    Ok(tables.widest)
 }
 
 /// A table for each type, in the order in which the types came.
@@ -63,6 +71,8 @@ pub fn write<R: BufRead, W: Write>(mut reader: Reader<R>, out: W) -> Result<(), 
 struct Tables {
     tables: Vec<Table>,
     rows: usize,
+    /// Columns of a terminal that the widest table needed.
+    widest: usize,
 }
 
 /// Rows that wait until their widths are known, ready as they will be shown: however long the texts of the records
@@ -99,12 +109,16 @@ impl Tables {
 
     fn finish(&mut self, out: &mut impl Write) -> Result<(), ShowError> {
         self.rows = 0;
-        self.tables.drain(..).try_for_each(|table| table.write(out))
+        for table in self.tables.drain(..) {
+            self.widest = self.widest.max(table.write(out)?);
+        }
+        Ok(())
     }
 }
 
 impl Table {
-    fn write(&self, out: &mut impl Write) -> Result<(), ShowError> {
+    /// Returns how wide its widest line is.
+    fn write(&self, out: &mut impl Write) -> Result<usize, ShowError> {
         let fields = self.definition.fields;
         writeln!(out, "\n{}", self.definition.name)?;
         let mut columns = filled_columns(&self.rows);
@@ -116,7 +130,8 @@ impl Table {
                 .iter()
                 .map(|&column| (fields[column].name, row[column].clone()))
                 .collect();
-            return name_and_value(out, &lines);
+            name_and_value(out, &lines)?;
+            return Ok(0);
         }
         let is_same = |column: usize| {
             // What a record of a device is made for.
@@ -205,14 +220,14 @@ fn name_and_value(out: &mut impl Write, lines: &[(&str, String)]) -> Result<(), 
 }
 
 /// These columns of the rows below the names of their fields, each as wide as its widest value. Where a terminal is too
-/// narrow, names are broken into several lines if that is wanted.
+/// narrow, names are broken into several lines if that is wanted. Returns how wide it became.
 fn grid(
     out: &mut impl Write,
     fields: &[Field],
     columns: &[usize],
     rows: &[Vec<String>],
     may_break: bool,
-) -> Result<(), ShowError> {
+) -> Result<usize, ShowError> {
     let widest = |column: usize| rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
     let whole = columns
         .iter()
@@ -269,7 +284,7 @@ fn grid(
     for row in rows {
         line(&|position| row[columns[position]].clone())?;
     }
-    Ok(())
+    Ok(widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(2))
 }
 
 /// A name in several lines: `callsActive` may be broken before `Active`. A line is not wider than `width` if a word is

@@ -78,8 +78,8 @@ impl Trust {
             && fingerprint(certificate) != wanted
         {
             return Err(format!(
-                "its certificate has another fingerprint than configured. If the device has a new certificate, \
-                 configure {}; else somebody stands between",
+                "its certificate has another fingerprint than configured. If the device itself shows this one, configure \
+                 it: {}; otherwise somebody else answers in its place",
                 shown(&fingerprint(certificate))
             ));
         }
@@ -175,6 +175,10 @@ fn system(provider: &Arc<CryptoProvider>) -> Option<&'static Arc<WebPkiServerVer
 fn reason(error: &CertificateError, name: &ServerName<'_>) -> String {
     match error {
         CertificateError::UnknownIssuer => "no authority that is trusted here has issued it".to_owned(),
+        CertificateError::BadSignature => {
+            "an authority is trusted here under the same name, but it has not signed it; has it been made anew?"
+                .to_owned()
+        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "it is not valid yet; is this host's clock right?".to_owned()

@@ -35,7 +35,13 @@ fn entries(from: &str, to: &str) -> Vec<String> {
 /// These and no others, each once, whatever the order is.
 #[track_caller]
 fn are(document: &Document, expected: &[String]) {
-    let mut times = document.times();
+    are_together(&[document], expected);
+}
+
+/// The same of several documents.
+#[track_caller]
+fn are_together(documents: &[&Document], expected: &[String]) {
+    let mut times: Vec<String> = documents.iter().flat_map(|document| document.times()).collect();
     let (count, there): (usize, BTreeSet<String>) = (times.len(), times.drain(..).collect());
     let expected: BTreeSet<String> = expected.iter().cloned().collect();
     let missing: Vec<_> = expected.difference(&there).collect();
@@ -120,16 +126,103 @@ fn what_a_failed_capture_read_is_in_the_next_document() {
     site.capture(0);
     assert_eq!(site.first_asked("/api/v1/system/MPLicenseUsage"), HISTORY);
     assert_eq!(site.first_asked("/api/v1/coSpaces"), LIST);
-    for from in [HISTORY, LIST] {
-        site.replace(&[&cms("2026-06-02T13:00:00Z", &format!("{large},from={from},cut-tls"))]);
-        let ran = site.try_capture().expect(69);
-        assert_eq!(ran.stdout, "", "{from}: {}", ran.stderr);
-    }
+    // An answer beyond all limits costs all records of the source.
+    site.replace(&[&cms("2026-06-02T13:00:00Z", &format!("{large},from={LIST},huge=1GB"))]);
+    let ran = site.try_capture().expect(69);
+    assert_eq!(ran.stdout, "", "{}", ran.stderr);
     site.replace(&[&cms("2026-06-02T13:00:00Z", large)]);
     are(
         &site.capture(0),
         &entries("2026-06-02T10:00:00Z", "2026-06-02T13:00:00Z"),
     );
+}
+
+/// What came before the connection broke, or the time was over, is in its document; the rest in the next.
+#[test]
+fn a_connection_that_breaks_costs_no_entry_and_doubles_none() {
+    for (from, quirk, missing) in [
+        (2, "cut-tls", "licence use: "),
+        (HISTORY, "cut-tls", "history of licence use: "),
+        (HISTORY, "truncate=4000", "history of licence use: "),
+        (LIST, "cut-tls", "spaces: "),
+        (LIST, "hang-in-body", "spaces: "),
+    ] {
+        let large = ",page=500";
+        let toml = format!("timeout = \"3s\"\n{LARGE_PAGES}");
+        let mut site = Site::new(&[&cms("2026-06-02T10:00:00Z", large)], &toml);
+        let first = site.capture(0);
+        site.replace(&[&cms("2026-06-02T22:00:00Z", &format!("{large},from={from},{quirk}"))]);
+        let broken = site.capture(69);
+        broken.is_incomplete(missing);
+        if from < LIST {
+            broken.is_incomplete("after that nothing was asked of ");
+        }
+        assert_eq!(broken.of("ConferenceSystem").len(), 1);
+        site.replace(&[&cms("2026-06-04T13:00:00Z", large)]);
+        let next = site.capture(0);
+        are_together(
+            &[&first, &broken, &next],
+            &entries("2026-06-01T10:00:00Z", "2026-06-04T13:00:00Z"),
+        );
+    }
+}
+
+/// The history begins when the CMS was asked for the first time, not when it could be read for the first time.
+#[test]
+fn a_history_that_could_never_be_asked_for_comes_later() {
+    let mut site = Site::new(&[&cms("2026-06-02T10:00:00Z", ",from=2,cut-tls")], LARGE_PAGES);
+    are(&site.capture(69), &[]);
+    site.replace(&[&cms("2026-06-05T10:00:00Z", ",page=500")]);
+    are(
+        &site.capture(0),
+        &entries("2026-06-01T10:00:00Z", "2026-06-05T10:00:00Z"),
+    );
+}
+
+/// One that is not right is read again next time, and costs no other answer.
+#[test]
+fn an_answer_that_is_not_right_costs_only_itself() {
+    let mut site = Site::new(&[&cms("2026-06-02T10:00:00Z", ",page=500")], LARGE_PAGES);
+    site.capture(0);
+    let wrong = format!(",page=500,from={HISTORY},until={HISTORY},deep");
+    site.replace(&[&cms("2026-06-02T13:00:00Z", &wrong)]);
+    let document = site.capture(69);
+    document.is_incomplete("history of licence use: its answer to /api/v1/system/MPLicenseUsage");
+    assert_eq!(document.spaces().len(), 3);
+    site.replace(&[&cms("2026-06-02T14:00:00Z", "")]);
+    are_together(
+        &[&document, &site.capture(0)],
+        &entries("2026-06-02T10:00:00Z", "2026-06-02T14:00:00Z"),
+    );
+}
+
+/// A CMS that has told its history before is not too old for it.
+#[test]
+fn a_history_that_is_not_there_any_more_is_missing() {
+    let mut site = Site::new(&[&cms("2026-06-02T10:00:00Z", "")], "");
+    site.capture(0);
+    let gone = ",refuse=404/unrecognizedObject@system/mplicenseusage";
+    site.replace(&[&cms("2026-06-04T10:00:00Z", gone)]);
+    let document = site.capture(69);
+    document.is_incomplete("the history of licence use is refused (HTTP 404, unrecognizedObject)");
+    site.replace(&[&cms("2026-06-05T10:00:00Z", "")]);
+    are(
+        &site.capture(0),
+        &entries("2026-06-02T10:00:00Z", "2026-06-05T10:00:00Z"),
+    );
+}
+
+/// Hosts that were not listed then have their history since then, not since they are listed.
+#[test]
+fn a_list_of_hosts_that_was_refused_costs_no_entry() {
+    let all = "[cms]\nlicense-history = \"all\"\n";
+    let refuse = ",hosts=3,refuse=500/error@system/mplicenseusage/knownhosts";
+    let mut site = Site::new(&[&cms("2026-06-02T10:00:00Z", refuse)], all);
+    let first = site.capture(69);
+    first.is_incomplete("the list of hosts is refused (HTTP 500, error)");
+    site.replace(&[&cms("2026-06-04T10:00:00Z", ",hosts=3")]);
+    let count = first.times().len() + site.capture(0).times().len();
+    assert_eq!(count, 3 * entries("2026-06-01T10:00:00Z", "2026-06-04T10:00:00Z").len());
 }
 
 #[test]

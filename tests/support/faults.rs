@@ -86,13 +86,14 @@ fn calls(place: &Place, arguments: &[&str], of: &[&str]) -> Vec<Call> {
 
 /// Runs with a fault at one call: `signal=KILL`, `error=EIO`. Fails the test when the fault did not happen.
 pub fn run_with_fault(place: &Place, arguments: &[&str], call: &Call, fault: &str) -> Ran {
-    let (struck, happened) = try_with_fault(place, arguments, call, fault);
-    assert!(happened, "{call:?}: {fault} did not happen: {struck:?}");
-    struck
+    match try_fault(place, arguments, call, fault) {
+        Ok(struck) => struck,
+        Err(ran) => panic!("{call:?}: {fault} did not happen: {ran:?}"),
+    }
 }
 
-/// The same where the call may not come. Returns whether it did.
-pub fn try_with_fault(place: &Place, arguments: &[&str], (call, when): &Call, fault: &str) -> (Ran, bool) {
+/// The same where threads do their work in another order each time: `Err` when there was no such call.
+pub fn try_fault(place: &Place, arguments: &[&str], (call, when): &Call, fault: &str) -> Result<Ran, Ran> {
     let log = place.path().join("injected");
     let inject = format!("inject={call}:{fault}:when={when}");
     let trace = format!("trace={call}");
@@ -109,6 +110,8 @@ pub fn try_with_fault(place: &Place, arguments: &[&str], (call, when): &Call, fa
     ];
     let struck = place.run_under(&strace, arguments);
     let injected = fs::read_to_string(&log).unwrap();
-    let happened = injected.contains("INJECTED") || injected.contains("killed by SIGKILL");
-    (struck, happened)
+    match injected.contains("INJECTED") || injected.contains("killed by SIGKILL") {
+        true => Ok(struck),
+        false => Err(struck),
+    }
 }

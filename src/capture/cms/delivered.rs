@@ -32,7 +32,7 @@ pub const MOST_HOSTS: usize = 100;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
     hosts: BTreeMap<String, Host>,
-    /// The CMS's clock when it was asked last.
+    /// The CMS's clock when all hosts were asked last: of a host that is new, entries are asked for from then on.
     asked: Option<Millis>,
 }
 
@@ -61,7 +61,7 @@ impl Delivered {
         serde_json::to_vec(self).ok()
     }
 
-    /// The CMS's clock when it was asked last.
+    /// The CMS's clock when all hosts were asked last, or from when on they should have been.
     pub fn asked(&self) -> Option<Millis> {
         self.asked
     }
@@ -70,9 +70,18 @@ impl Delivered {
         self.hosts.entry(id.to_owned()).or_default()
     }
 
+    /// The history begins at `first`, however often it cannot be asked for from now on.
+    pub fn begin_at(&mut self, first: Millis) {
+        self.asked.get_or_insert(first);
+    }
+
     /// All hosts have been asked.
     pub fn asked_at(&mut self, now: Millis) {
         self.asked = Some(now);
+    }
+
+    /// Keeps what is remembered small, whatever the CMS calls its hosts.
+    pub fn forget_the_oldest(&mut self) {
         while self.hosts.len() > MOST_HOSTS {
             let oldest = self.hosts.iter().min_by_key(|(_, host)| host.latest(Millis::MAX));
             let Some(id) = oldest.map(|(id, _)| id.clone()) else {
@@ -105,6 +114,10 @@ impl Host {
             None => first,
         };
         self.again.map_or(from, |again| again.min(from))
+    }
+
+    pub fn has_none(&self) -> bool {
+        self.times.is_empty() && self.runs.is_empty()
     }
 
     pub fn was_delivered(&self, time: Millis) -> bool {
@@ -285,7 +298,7 @@ mod tests {
         host.deliver(Millis::MAX);
         host.deliver(Millis::MIN);
         host.asked(Millis::MIN, Millis::MAX, true);
-        delivered.asked_at(0);
+        delivered.forget_the_oldest();
         assert_eq!(delivered.hosts.len(), MOST_HOSTS);
         assert!(delivered.to_baseline().unwrap().len() < 1 << 20);
     }

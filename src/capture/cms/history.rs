@@ -12,9 +12,9 @@ use super::{
     rest::{Rest, Trouble},
 };
 use crate::{
-    capture::outlet::{Outlet, Story},
+    capture::{SourceError, outlet::Story, records::Records},
     protocol::cms::{self, LicenseUsage},
-    record::{ConferenceLicenseHistory, DeviceHead},
+    record::ConferenceLicenseHistory,
 };
 
 /// The time that is asked for, and whose usage. Whole seconds, as the CMS is asked for no less.
@@ -38,24 +38,23 @@ struct PassedOver {
     unsure: u64,
 }
 
-/// Makes a record of every entry that was not delivered before, and remembers it.
+/// Makes a record of every entry that was not delivered before, and remembers it. What came before an answer that broke
+/// off stays, and the rest is asked for again next time.
 pub fn read(
     delivered: &mut Delivered,
     rest: &Rest<'_>,
     span: &Span<'_>,
-    head: &DeviceHead,
-    outlet: &mut Outlet<'_>,
+    records: &mut Records<'_, '_>,
     story: &mut Story,
-) -> Result<(), Trouble> {
+) -> Result<(), SourceError> {
     let host = delivered.host(span.host.unwrap_or_default());
     let before = host.latest(span.now);
     let from = whole_seconds(host.from(span.now, span.first)).min(span.now);
     let mut earliest_new: Option<Millis> = None;
     let mut passed_over = PassedOver::default();
-    let mut head = head.clone();
+    let mut left_out = false;
     let listed = paging::read(rest, "entries of MPLicenseUsage", |offset, seen| {
         rest.get(&path(span, from, offset), |body, date| {
-            head.device_time = date.or(head.device_time);
             seen.begin_page();
             cms::read_license_usage(body, &mut |entry: LicenseUsage| {
                 let time = entry.time.timestamp_millis();
@@ -70,28 +69,51 @@ pub fn read(
                     passed_over.unsure += 1;
                     return Ok(());
                 }
-                host.deliver(time);
+                let name = || format!("that of {}", entry.time);
+                let is_taken =
+                    records.push_named(date, name, |head| Some(record(span.host, &entry).to_record(head)))?;
+                if is_taken {
+                    host.deliver(time);
+                } else {
+                    left_out = true;
+                }
                 if before.is_some_and(|before| time > before) {
                     earliest_new = Some(earliest_new.map_or(time, |earliest| earliest.min(time)));
                 }
-                outlet.push(&record(span.host, &entry).to_record(&head))
+                Ok(())
             })
         })
     });
-    if let Some(refused) = outlet.refused() {
-        return Err(refused.into());
+    if let Some(refused) = records.refused() {
+        return Err(refused);
     }
     let whose = match span.host {
         Some(id) if span.is_one_of_many => format!(" of host {id}"),
         _ => String::new(),
     };
+    let mut broken = None;
     let missing = match listed {
         Ok(missing) => missing,
-        Err(Trouble::Refused(said)) => Some(format!("the history of licence use is refused ({said})")),
-        Err(trouble) => return Err(trouble),
+        Err(Trouble::NotThere(said)) if !span.is_one_of_many && host.has_none() => {
+            story.remark(format!(
+                "this CMS has no history of licence use ({said}); releases from 2.6 on have it"
+            ));
+            return Ok(());
+        }
+        Err(Trouble::NotThere(said) | Trouble::Refused(said)) => {
+            Some(format!("the history of licence use is refused ({said})"))
+        }
+        Err(Trouble::Answer(why)) => Some(format!("history of licence use: {why}")),
+        Err(Trouble::Source(error)) => {
+            broken = Some(error);
+            None
+        }
     };
-    host.asked(from, span.now, missing.is_none());
-    let is_complete = missing.is_none();
+    let is_complete = missing.is_none() && broken.is_none() && !left_out;
+    host.asked(from, span.now, is_complete);
+    if let Some(error) = broken {
+        return Err(error);
+    }
     if let Some(why) = missing {
         story.missing(format!("{why}{whose}"));
     }

@@ -1,7 +1,9 @@
 //! A Cisco Meeting Server: its spaces, its licences now and since the last document, its state, by its REST interface.
 //!
-//! A question that the CMS does not know (an older release) costs only its own records, one that it refuses, too, and
-//! the source is incomplete then; a CMS that cannot be talked to has failed. Secrets and passcodes of spaces are never read: `protocol::cms` has no place for them.
+//! What a failure means is the same as for a CUCM. A question that the CMS does not know (an older release), refuses, or
+//! answers wrongly costs only its own records. A CMS that can no longer be talked to is incomplete, as far as it has
+//! answered: what came is right. It has failed when it gave no record at all, when it refuses the account, and when an
+//! answer goes beyond all limits. Secrets and passcodes of spaces are never read: `protocol::cms` has no place for them.
 
 mod delivered;
 mod history;
@@ -14,12 +16,13 @@ use std::time::Duration;
 use super::{
     Asked, Captured, RecordSink, Source, SourceError,
     outlet::{Outlet, Story, head},
-    web::{Conversation, Patience},
+    records::{Records, Tally},
+    web::{Conversation, Date, Patience},
 };
 use crate::{
     config::{self, Device, LicenseHistory},
     protocol::cms::{self, SystemStatus},
-    record::{ConferenceLicenseUsage, ConferenceSystem, DeviceHead},
+    record::{ConferenceLicenseUsage, ConferenceSystem, DeviceHead, Record},
 };
 use delivered::{Delivered, MOST_HOSTS, Millis};
 use history::Span;
@@ -30,6 +33,8 @@ pub struct Cms {
     device: Device,
     settings: config::Cms,
     patience: Patience,
+    /// Whether other CMSs are configured, which may be of the same cluster.
+    has_siblings: bool,
 }
 
 impl Cms {
@@ -40,6 +45,7 @@ impl Cms {
             device: device.clone(),
             settings: config.cms.clone(),
             patience: Patience::new(&config.capture),
+            has_siblings: config.cms_beside(&device.name),
         })
     }
 }
@@ -70,6 +76,8 @@ impl Source for Cms {
             outlet: Outlet::new(records),
             story,
             delivered,
+            has_siblings: self.has_siblings,
+            given: 0,
         };
         questions.ask_all()?;
         let Questions { story, delivered, .. } = questions;
@@ -81,6 +89,9 @@ impl Source for Cms {
     }
 }
 
+/// Characters of a hostId. It is a UUID; whatever it becomes, it must not fill the ledger.
+const LONGEST_HOST: usize = 255;
+
 /// All questions for one CMS.
 struct Questions<'a> {
     rest: Rest<'a>,
@@ -89,27 +100,59 @@ struct Questions<'a> {
     outlet: Outlet<'a>,
     story: Story,
     delivered: Delivered,
+    has_siblings: bool,
+    /// Records so far.
+    given: u64,
+}
+
+/// A question, as it is called where it has no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Topic {
+    Licenses,
+    History,
+    Spaces,
 }
 
 impl Questions<'_> {
+    /// Asks them all. A question without an answer is in the story; an error says that there is nothing to keep.
     fn ask_all(&mut self) -> Result<(), SourceError> {
         let status = self.status()?;
-        if self.settings.license_usage {
-            self.licenses()?;
+        let mut wanted = vec![Topic::Licenses, Topic::History, Topic::Spaces];
+        wanted.retain(|topic| match topic {
+            Topic::Licenses => self.settings.license_usage,
+            Topic::History => self.settings.license_history != LicenseHistory::Off,
+            Topic::Spaces => true,
+        });
+        if wanted.contains(&Topic::History) {
+            self.delivered.begin_at(self.clock(&status).1);
         }
-        self.history(&status)?;
-        let Questions {
-            rest,
-            settings,
-            head,
-            outlet,
-            story,
-            ..
-        } = self;
-        spaces::read(rest, settings.page_size, settings.details, head, outlet, story)
+        for (index, topic) in wanted.iter().enumerate() {
+            let asked = match topic {
+                Topic::Licenses => self.licenses(),
+                Topic::History => self.history(&status),
+                Topic::Spaces => self.spaces(),
+            };
+            match asked {
+                Ok(()) => {}
+                Err(SourceError::Unavailable(why)) if self.given > 0 => {
+                    self.story.missing(format!("{}: {why}", topic.name()));
+                    let unasked: Vec<&str> = wanted[index + 1..].iter().map(|topic| topic.name()).collect();
+                    if !unasked.is_empty() {
+                        self.story
+                            .missing(format!("after that nothing was asked of {}", unasked.join(", ")));
+                    }
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match self.story.incomplete() {
+            Some(why) if self.given == 0 => Err(self.rest.unavailable(why)),
+            _ => Ok(()),
+        }
     }
 
-    /// Tells the host's id and the CMS's clock, which the other questions need.
+    /// Tells the host's id and the CMS's clock, which the other questions need: without it there is nothing.
     fn status(&mut self) -> Result<SystemStatus, SourceError> {
         let asked = self
             .rest
@@ -117,6 +160,7 @@ impl Questions<'_> {
         let (status, date) = match asked {
             Ok(told) => told,
             Err(Trouble::Source(error)) => return Err(error),
+            Err(Trouble::Answer(why)) => return Err(self.rest.bad_data(why)),
             Err(Trouble::NotThere(said)) => {
                 return Err(self.rest.unavailable(format_args!(
                     "there is no CMS at /api/v1 ({said}); is this the port of the Web Admin?"
@@ -128,6 +172,15 @@ impl Questions<'_> {
                     .unavailable(format_args!("/api/v1/system/status is refused ({said})")));
             }
         };
+        if status
+            .host_id
+            .as_ref()
+            .is_some_and(|id| id.chars().count() > LONGEST_HOST)
+        {
+            return Err(self
+                .rest
+                .bad_data(format_args!("its hostId has more than {LONGEST_HOST} characters")));
+        }
         self.head.device_time = date.or(status.cdr_time);
         let record = ConferenceSystem {
             host_id: status.host_id.as_deref(),
@@ -140,7 +193,13 @@ impl Questions<'_> {
             call_legs_completed: status.call_legs_completed,
             cluster_enabled: status.cluster_enabled,
         };
-        self.outlet.take(&record.to_record(&self.head))?;
+        if self.has_siblings && status.cluster_enabled == Some(true) {
+            self.story.remark(
+                "it is one of a cluster, whose members all have the same spaces: count each coSpaceId once where more \
+                 than one of them is asked",
+            );
+        }
+        self.take("its state", date, |head| record.to_record(head))?;
         Ok(status)
     }
 
@@ -160,6 +219,10 @@ impl Questions<'_> {
                 self.story.missing(format!("its licence use is refused ({said})"));
                 return Ok(());
             }
+            Err(Trouble::Answer(why)) => {
+                self.story.missing(format!("{}: {why}", Topic::Licenses.name()));
+                return Ok(());
+            }
         };
         let record = ConferenceLicenseUsage {
             timestamp: now.timestamp,
@@ -176,21 +239,49 @@ impl Questions<'_> {
             capacity_unit_usage: now.capacity_unit_usage,
             capacity_unit_usage_without_personal_license: now.capacity_unit_usage_without_personal_license,
         };
-        let head = self.head_at(date);
-        self.outlet.take(&record.to_record(&head))
+        self.take(Topic::Licenses.name(), date, |head| record.to_record(head))
     }
 
-    fn history(&mut self, status: &SystemStatus) -> Result<(), SourceError> {
-        let Some(hosts) = self.hosts(status)? else {
-            return Ok(());
-        };
+    /// The one record of an answer.
+    fn take(&mut self, what: &str, date: Date, record: impl FnOnce(&DeviceHead) -> Record) -> Result<(), SourceError> {
+        let mut records = Records::of(&self.head, &mut self.outlet);
+        records.take(date, |head| Some(record(head)))?;
+        let tally = records.end();
+        self.count(what, tally);
+        Ok(())
+    }
+
+    fn count(&mut self, what: &str, tally: Tally) {
+        self.given += tally.given;
+        if let Some(first) = tally.first_misfit {
+            self.story.missing(format!(
+                "{what}: {} records are left out, of which the first is {first}",
+                tally.misfits
+            ));
+        }
+    }
+
+    fn spaces(&mut self) -> Result<(), SourceError> {
+        let mut records = Records::of(&self.head, &mut self.outlet);
+        let asked = spaces::read(&self.rest, self.settings, &mut records, &mut self.story);
+        let tally = records.end();
+        self.count(Topic::Spaces.name(), tally);
+        asked
+    }
+
+    /// The CMS's clock, and from when on entries of a host are asked for that was never asked.
+    fn clock(&self, status: &SystemStatus) -> (Millis, Millis) {
         let now = status
             .cdr_time
             .or(self.head.device_time)
             .unwrap_or(self.head.created)
             .timestamp_millis();
         let now = history::whole_seconds(now);
-        let first = now.saturating_sub(span(self.settings.first_history));
+        (now, now.saturating_sub(span(self.settings.first_history)))
+    }
+
+    fn history(&mut self, status: &SystemStatus) -> Result<(), SourceError> {
+        let (now, first) = self.clock(status);
         if let Some(before) = self.delivered.asked().filter(|before| *before > now) {
             self.story.remark(format!(
                 "the CMS's clock was set back: it was {} when it was asked before, and is {}",
@@ -198,91 +289,107 @@ impl Questions<'_> {
                 history::shown(now)
             ));
         }
-        for host in &hosts {
+        let Hosts { ids, are_all } = self.hosts(status)?;
+        for host in &ids {
             let span = Span {
                 host: host.as_deref(),
-                is_one_of_many: hosts.len() > 1,
+                is_one_of_many: ids.len() > 1,
                 now,
                 // A host that is new since the last document has its entries since then.
                 first: self.delivered.asked().filter(|asked| *asked <= now).unwrap_or(first),
                 page_size: self.settings.page_size,
             };
-            match history::read(
-                &mut self.delivered,
-                &self.rest,
-                &span,
-                &self.head,
-                &mut self.outlet,
-                &mut self.story,
-            ) {
-                Ok(()) => {}
-                // That of a host which is refused is told of there.
-                Err(Trouble::NotThere(said) | Trouble::Refused(said)) => {
-                    self.story.remark(format!(
-                        "this CMS has no history of licence use ({said}); releases from 2.6 on have it"
-                    ));
-                    return Ok(());
-                }
-                Err(Trouble::Source(error)) => return Err(error),
-            }
+            let mut records = Records::of(&self.head, &mut self.outlet);
+            let read = history::read(&mut self.delivered, &self.rest, &span, &mut records, &mut self.story);
+            let tally = records.end();
+            self.count(Topic::History.name(), tally);
+            read?;
         }
-        self.delivered.asked_at(now);
+        if are_all {
+            self.delivered.asked_at(now);
+        }
+        self.delivered.forget_the_oldest();
         Ok(())
     }
 
     /// Whose history is asked for: hostIds, or [`None`] for whatever a CMS has that does not say its own.
-    fn hosts(&mut self, status: &SystemStatus) -> Result<Option<Vec<Option<String>>>, SourceError> {
+    fn hosts(&mut self, status: &SystemStatus) -> Result<Hosts, SourceError> {
         let own = vec![status.host_id.clone()];
         match self.settings.license_history {
-            LicenseHistory::Off => Ok(None),
-            LicenseHistory::Own if status.host_id.is_none() && status.cluster_enabled == Some(true) => {
+            LicenseHistory::All => self.known_hosts(own),
+            _ if status.host_id.is_none() && status.cluster_enabled == Some(true) => {
                 self.story.missing(
                     "it is one of a cluster and does not tell its hostId, so that its history of licence use cannot be \
                      told from that of the others",
                 );
-                Ok(None)
+                Ok(Hosts {
+                    ids: Vec::new(),
+                    are_all: false,
+                })
             }
-            LicenseHistory::Own => Ok(Some(own)),
-            LicenseHistory::All => Ok(Some(self.known_hosts()?.unwrap_or(own))),
+            _ => Ok(Hosts {
+                ids: own,
+                are_all: true,
+            }),
         }
     }
 
-    /// [`None`]: it does not tell of any.
-    fn known_hosts(&mut self) -> Result<Option<Vec<Option<String>>>, SourceError> {
-        let mut hosts = Vec::new();
+    /// Those that it lists; `own` where it has no list.
+    fn known_hosts(&mut self, own: Vec<Option<String>>) -> Result<Hosts, SourceError> {
+        let mut ids = Vec::new();
         let limit = paging::size(self.settings.page_size);
         let listed = paging::read(&self.rest, "hosts of the history of licence use", |offset, seen| {
             let path = format!("/system/MPLicenseUsage/knownHosts?offset={offset}&limit={limit}");
             self.rest.get(&path, |body, _| {
                 seen.begin_page();
                 cms::read_known_hosts(body, &mut |id| {
-                    if seen.insert(&id) && hosts.len() <= MOST_HOSTS {
-                        hosts.push(Some(id));
+                    if seen.insert(&id) && ids.len() <= MOST_HOSTS {
+                        ids.push(Some(id));
                     }
                     Ok(())
                 })
             })
         });
-        match listed {
-            Ok(None) => {}
-            Ok(Some(why)) => self.story.missing(why),
-            Err(Trouble::NotThere(_)) => return Ok(None),
-            Err(Trouble::Refused(said)) => self.story.missing(format!("the list of hosts is refused ({said})")),
+        let missing = match listed {
+            Ok(missing) => missing,
+            Err(Trouble::NotThere(_)) if ids.is_empty() => None,
+            Err(Trouble::NotThere(said) | Trouble::Refused(said)) => {
+                Some(format!("the list of hosts is refused ({said})"))
+            }
+            Err(Trouble::Answer(why)) => Some(format!("the list of hosts: {why}")),
             Err(Trouble::Source(error)) => return Err(error),
+        };
+        let mut are_all = missing.is_none();
+        if let Some(why) = missing {
+            self.story.missing(why);
         }
-        if hosts.len() > MOST_HOSTS {
-            hosts.truncate(MOST_HOSTS);
+        if ids.len() > MOST_HOSTS {
+            ids.truncate(MOST_HOSTS);
+            are_all = false;
             self.story.missing(format!(
                 "the history of licence use is asked for of the first {MOST_HOSTS} hosts only"
             ));
         }
-        Ok((!hosts.is_empty()).then_some(hosts))
+        if ids.is_empty() {
+            ids = own;
+        }
+        Ok(Hosts { ids, are_all })
     }
+}
 
-    fn head_at(&self, date: super::web::Date) -> DeviceHead {
-        DeviceHead {
-            device_time: date.or(self.head.device_time),
-            ..self.head.clone()
+/// Whose history is asked for.
+struct Hosts {
+    ids: Vec<Option<String>>,
+    /// Whether no other one is known, or must be feared.
+    are_all: bool,
+}
+
+impl Topic {
+    fn name(self) -> &'static str {
+        match self {
+            Topic::Licenses => "licence use",
+            Topic::History => "history of licence use",
+            Topic::Spaces => "spaces",
         }
     }
 }

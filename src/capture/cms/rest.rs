@@ -32,6 +32,8 @@ pub enum Trouble {
     NotThere(String),
     /// This question is refused, in the CMS's words. Others can still be asked for.
     Refused(String),
+    /// The answer to this question is not right, as the sentence says. Others can still be asked for.
+    Answer(String),
     /// Nothing more can be asked.
     Source(SourceError),
 }
@@ -77,12 +79,12 @@ impl<'a> Rest<'a> {
                     return Ok(value);
                 }
                 Ok(Err(refusal)) => refusal,
-                Err(SourceError::Unavailable(why)) if may_break && self.web.left().is_ok() => {
+                Err(Trouble::Source(SourceError::Unavailable(why))) if may_break && self.web.left().is_ok() => {
                     tracing::debug!("{why}: once more");
                     may_break = false;
                     continue;
                 }
-                Err(error) => return Err(error.into()),
+                Err(trouble) => return Err(trouble),
             };
             self.bear(&path, &refusal, &mut patience)?;
         }
@@ -92,7 +94,7 @@ impl<'a> Rest<'a> {
         &self,
         path: &str,
         read: &mut impl FnMut(&mut Body, Date) -> Result<T, AnswerError>,
-    ) -> Result<Result<T, Refusal>, SourceError> {
+    ) -> Result<Result<T, Refusal>, Trouble> {
         let mut answer = self.web.ask(&Question {
             path,
             limit: LONGEST,
@@ -125,14 +127,12 @@ impl<'a> Rest<'a> {
         self.web.bad_data(why)
     }
 
-    fn unread(&self, path: &str, error: AnswerError) -> SourceError {
+    fn unread(&self, path: &str, error: AnswerError) -> Trouble {
         match error {
-            AnswerError::Input(e) => self.web.broken(&e),
-            AnswerError::Sink(e) => SourceError::Sink(e),
-            AnswerError::Malformed(e) => self
-                .web
-                .bad_data(format_args!("its answer to {path} is not right: {e}")),
-            AnswerError::Failure(codes) => self.web.unavailable(format_args!("{path}: {}", codes.join(", "))),
+            AnswerError::Input(e) => self.web.broken(&e).into(),
+            AnswerError::Sink(e) => SourceError::Sink(e).into(),
+            AnswerError::Malformed(e) => Trouble::Answer(format!("its answer to {path} is not right: {e}")),
+            AnswerError::Failure(codes) => Trouble::Refused(codes.join(", ")),
         }
     }
 
@@ -142,37 +142,28 @@ impl<'a> Rest<'a> {
         let status = *status;
         let said = match codes.is_empty() {
             true => format!("HTTP {status}"),
-            false => format!("HTTP {status}, {}", codes.join(", ")),
+            false => self.web.scrub(&format!("HTTP {status}, {}", codes.join(", "))),
         };
         let busy = status == 503 || codes.iter().any(|code| is_temporary(code));
         if busy && patience.wait(self.web.deadline()) {
             return Ok(());
         }
         let user = self.user;
+        let denied = |why: fmt::Arguments<'_>| Trouble::Source(SourceError::Denied(self.web.in_our_words(why)));
+        let unavailable =
+            |why: fmt::Arguments<'_>| Trouble::Source(SourceError::Unavailable(self.web.in_our_words(why)));
         Err(match status {
-            _ if busy => self
-                .web
-                .unavailable(format_args!("it is too busy ({said}), after all retries"))
-                .into(),
-            401 => self
-                .web
-                .denied(format_args!(
-                    "user {user} is refused ({said}): name or password is wrong, or the account is none for the API"
-                ))
-                .into(),
-            403 => self
-                .web
-                .denied(format_args!(
-                    "user {user} may not use the API ({said}): make an account with the role api"
-                ))
-                .into(),
+            _ if busy => unavailable(format_args!("it is too busy ({said}), after all retries")),
+            401 => denied(format_args!(
+                "user {user} is refused ({said}): the name or the password is wrong, or the account is none for the API"
+            )),
+            403 => denied(format_args!(
+                "user {user} may not use the API ({said}): make an account with the role api"
+            )),
             404 => Trouble::NotThere(said),
-            300..=399 => self
-                .web
-                .unavailable(format_args!(
-                    "it sends us elsewhere ({said}), which is not followed; is this the port of the Web Admin?"
-                ))
-                .into(),
+            300..=399 => unavailable(format_args!(
+                "it sends us elsewhere ({said}), which is not followed; is this the port of the Web Admin?"
+            )),
             _ => {
                 tracing::debug!("{path} is refused: {said}");
                 Trouble::Refused(said)

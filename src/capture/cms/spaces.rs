@@ -1,5 +1,7 @@
 //! All coSpaces of a CMS, each once, with their details where those are wanted.
 
+use std::io;
+
 use super::{
     paging,
     rest::{Rest, Trouble},
@@ -7,64 +9,96 @@ use super::{
 use crate::{
     capture::{
         SourceError,
-        outlet::{Outlet, Story},
+        outlet::Story,
+        records::Records,
         web::{Body, Date},
     },
+    config,
     protocol::cms::{self, CoSpace},
-    record::{ConferenceSpace, DeviceHead},
+    record::ConferenceSpace,
 };
 
-/// Reads all spaces and makes a record of each.
+/// Octets of what lists say of spaces whose details are not asked for yet.
+const MOST_WAITING: usize = 64 << 20;
+
+/// Reads all spaces and makes a record of each. Those that came before the connection broke, or the time was over, stay.
 pub fn read(
     rest: &Rest<'_>,
-    page_size: u32,
-    details: bool,
-    head: &DeviceHead,
-    outlet: &mut Outlet<'_>,
+    settings: &config::Cms,
+    records: &mut Records<'_, '_>,
     story: &mut Story,
 ) -> Result<(), SourceError> {
-    let mut head = head.clone();
-    let limit = paging::size(page_size);
+    let limit = paging::size(settings.page_size);
     // Asked for when the list is complete: in between, the list would have more time to change.
     let mut waiting = Vec::new();
+    let mut octets = 0;
+    let mut without = Without::default();
     let listed = paging::read(rest, "spaces", |offset, seen| {
         rest.get(&format!("/coSpaces?offset={offset}&limit={limit}"), |body, date| {
-            head.device_time = date.or(head.device_time);
             seen.begin_page();
-            cms::read_co_spaces(body, &mut |space| match (seen.insert(&space.id), details) {
-                (false, _) => Ok(()),
-                (true, true) => {
-                    waiting.push(Listed::new(&space));
-                    Ok(())
+            cms::read_co_spaces(body, &mut |space| {
+                if !seen.insert(&space.id) {
+                    return Ok(());
                 }
-                (true, false) => outlet.push(&record(&space).to_record(&head)),
+                if settings.details && octets < MOST_WAITING {
+                    let listed = Listed::new(&space);
+                    octets += listed.octets();
+                    waiting.push(listed);
+                    return Ok(());
+                }
+                without.unasked += u64::from(settings.details);
+                push(records, date, &space)
             })
         })
     });
-    if let Some(refused) = outlet.refused() {
+    if let Some(refused) = records.refused() {
         return Err(refused);
     }
+    let mut broken = None;
     match listed {
         Ok(None) => {}
         Ok(Some(why)) => story.missing(why),
         Err(Trouble::NotThere(said)) => story.missing(format!("there is no list of spaces ({said})")),
         Err(Trouble::Refused(said)) => story.missing(format!("the list of spaces is refused ({said})")),
+        Err(Trouble::Answer(why)) => story.missing(format!("the list of spaces is not whole: {why}")),
+        Err(Trouble::Source(error @ SourceError::Unavailable(_))) => broken = Some(error),
         Err(Trouble::Source(error)) => return Err(error),
     }
-    let mut without = Without::default();
     for listed in waiting {
-        let (space, date) = detailed(rest, listed.space(), &mut without)?;
-        head.device_time = date.or(head.device_time);
-        outlet.take(&record(&space).to_record(&head))?;
+        let mut told = (listed.space(), None);
+        if broken.is_some() {
+            without.unasked += 1;
+        } else {
+            match detailed(rest, &listed, &mut without) {
+                Ok(Some(detailed)) => told = detailed,
+                Ok(None) => {}
+                Err(error @ SourceError::Unavailable(_)) => {
+                    without.unasked += 1;
+                    broken = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let (space, date) = told;
+        push(records, date, &space).map_err(|e| records.refused().unwrap_or(SourceError::Sink(e)))?;
     }
     without.tell(story);
-    Ok(())
+    broken.map_or(Ok(()), Err)
+}
+
+fn push(records: &mut Records<'_, '_>, date: Date, space: &CoSpace) -> io::Result<()> {
+    let name = || format!("space {}", space.id);
+    records
+        .push_named(date, name, |head| Some(record(space).to_record(head)))
+        .map(drop)
 }
 
 /// Spaces that are told of as they were listed.
 #[derive(Default)]
 struct Without {
     deleted: u64,
+    /// Their details were not asked for, or not answered.
+    unasked: u64,
     refused: u64,
     /// Why the first of them is refused.
     said: String,
@@ -72,7 +106,15 @@ struct Without {
 
 impl Without {
     fn tell(self, story: &mut Story) {
-        let Without { deleted, refused, said } = self;
+        let Without {
+            deleted,
+            unasked,
+            refused,
+            said,
+        } = self;
+        if unasked > 0 {
+            story.missing(format!("the details of spaces, of {unasked}, have not been asked for"));
+        }
         if refused > 0 {
             story.missing(format!("the details of spaces are refused, of {refused} ({said})"));
         }
@@ -84,33 +126,31 @@ impl Without {
     }
 }
 
-/// The space with its details; as it was listed, where it has been deleted since or is refused.
-fn detailed(rest: &Rest<'_>, listed: CoSpace, without: &mut Without) -> Result<(CoSpace, Date), SourceError> {
-    let path = format!("/coSpaces/{}", super::escaped(&listed.id));
+/// The space with its details; [`None`] where it has been deleted since, is refused, or told wrongly.
+fn detailed(rest: &Rest<'_>, listed: &Listed, without: &mut Without) -> Result<Option<(CoSpace, Date)>, SourceError> {
+    let id = listed.id();
+    let path = format!("/coSpaces/{}", super::escaped(id));
     let read = |body: &mut Body, date| Ok((cms::read_co_space(body)?, date));
     // A path that ends in dots is another path, however it is written.
-    let asked = match listed.id.as_str() {
+    let asked = match id {
         "." | ".." => Err(Trouble::Refused("its id cannot be asked for".to_owned())),
         _ => rest.get(&path, read),
     };
-    match asked {
-        Ok((space, _)) if space.id != listed.id => {
-            Err(rest.bad_data(format_args!("asked for space {}, it told of {}", listed.id, space.id)))
-        }
-        Ok(told) => Ok(told),
+    let said = match asked {
+        Ok((space, date)) if space.id == id => return Ok(Some((space, date))),
+        Ok((space, _)) => format!("asked for space {id}, it told of {}", space.id),
         Err(Trouble::NotThere(_)) => {
             without.deleted += 1;
-            Ok((listed, None))
+            return Ok(None);
         }
-        Err(Trouble::Refused(said)) => {
-            without.refused += 1;
-            if without.said.is_empty() {
-                without.said = said;
-            }
-            Ok((listed, None))
-        }
-        Err(Trouble::Source(error)) => Err(error),
+        Err(Trouble::Refused(said) | Trouble::Answer(said)) => said,
+        Err(Trouble::Source(error)) => return Err(error),
+    };
+    without.refused += 1;
+    if without.said.is_empty() {
+        without.said = said;
     }
+    Ok(None)
 }
 
 /// What a list says of a space, in one piece: all of them wait in memory while the details are asked for.
@@ -148,6 +188,14 @@ impl Listed {
             ends,
             auto_generated: space.auto_generated,
         }
+    }
+
+    fn id(&self) -> &str {
+        self.texts.get(..self.ends[0] as usize).unwrap_or_default()
+    }
+
+    fn octets(&self) -> usize {
+        size_of::<Listed>() + self.texts.len()
     }
 
     fn space(&self) -> CoSpace {

@@ -7,7 +7,6 @@
 
 mod paging;
 mod questions;
-mod records;
 mod session;
 
 use std::time::Duration;

@@ -20,6 +20,9 @@ const PERCENT: u64 = 60;
 /// Rows of a page where the server says that an answer is too large, but not how many would fit.
 const GUESS: u64 = 500;
 
+/// Rows of one question. Nobody has as many; a server that goes on for ever is stopped, for each takes memory.
+const MOST: u64 = 1_000_000;
+
 /// Takes the rows of an answer.
 type Each<'e, T> = &'e mut dyn FnMut(T, Date) -> io::Result<()>;
 
@@ -76,9 +79,15 @@ fn in_pages<T: Hash>(
                 skip = skip.saturating_add(rows);
                 let has_new = seen.turn();
                 let is_last = rows < first && expected.is_some_and(|expected| skip >= expected);
-                if rows > first || rows == 0 || !has_new || is_last {
+                let is_too_much = skip >= MOST && rows > 0 && !is_last;
+                if rows > first || rows == 0 || !has_new || is_last || is_too_much {
                     let excess = (rows > first).then_some((rows, first));
-                    return Ok(seen.rows(expected, excess));
+                    let mut rows = seen.rows(expected, excess);
+                    if is_too_much {
+                        let why = format!("no more than {MOST} rows are asked for");
+                        rows.missing = Some(rows.missing.map_or(why.clone(), |missing| format!("{why}; {missing}")));
+                    }
+                    return Ok(rows);
                 }
             }
             Err(trouble) => match smaller(&trouble, first) {

@@ -2,13 +2,13 @@
 
 use super::{
     paging::{self, Rows},
-    records::{Records, Tally},
     session::{Session, Trouble},
 };
 use crate::{
     capture::{
         SourceError,
         outlet::{Outlet, Story},
+        records::{Records, Tally},
     },
     config,
     protocol::axl::{self, Call, Entitlement, LicensedUser as User, Meaning, Row, Version},
@@ -46,6 +46,8 @@ pub struct Questions<'a> {
     /// The release at the last capture, where that has chosen the version of AXL.
     last_release: Option<String>,
     story: Story,
+    /// What is asked for just now, as it is called where there is no answer.
+    asking: &'static str,
     /// Records so far.
     given: u64,
 }
@@ -66,6 +68,7 @@ impl<'a> Questions<'a> {
             ccm_version: String::new(),
             last_release,
             story: Story::default(),
+            asking: "",
             given: 0,
         }
     }
@@ -76,7 +79,9 @@ impl<'a> Questions<'a> {
         match self.usage() {
             Ok(()) => {}
             Err(SourceError::Unavailable(why)) if self.given > 0 => {
-                self.story.missing(format!("{why}; nothing was asked after that"));
+                let asking = self.asking;
+                self.story
+                    .missing(format!("{asking}: {why}; nothing was asked after that"));
             }
             Err(error) => return Err(error),
         }
@@ -91,12 +96,16 @@ impl<'a> Questions<'a> {
     }
 
     fn usage(&mut self) -> Result<(), SourceError> {
+        self.asking = "licences";
         self.licenses()?;
+        self.asking = "devices by class";
         self.classes()?;
         if self.settings.device_models {
+            self.asking = "devices by model";
             self.models()?;
         }
         if self.settings.licensed_users {
+            self.asking = "licensed users";
             self.users()?;
         }
         Ok(())

@@ -3,6 +3,8 @@
 //! The first answer sets a cookie, which is sent from then on in place of the password, as Cisco asks for. What a
 //! server says by a status, a fault or a page is told in a sentence that an operator can act on.
 
+use std::fmt;
+
 use crate::{
     capture::{
         SourceError,
@@ -175,38 +177,39 @@ impl<'a> Session<'a> {
     }
 
     fn refused(&mut self, mut answer: Answer, had_cookie: bool, patience: &mut Patience) -> Next {
-        let user = self.user;
-        let never = Next::Never;
+        let (user, web) = (self.user, self.web);
+        let denied = |why: fmt::Arguments<'_>| Next::Never(SourceError::Denied(web.in_our_words(why)));
+        let unavailable = |why: fmt::Arguments<'_>| Next::Never(SourceError::Unavailable(web.in_our_words(why)));
         match answer.status {
             // An expired session answers 404, as if there were no AXL at all.
             401 | 403 | 404 if had_cookie => {
                 self.cookie = None;
                 Next::Again
             }
-            401 => never(self.web.denied(format_args!(
+            401 => denied(format_args!(
                 "user {user} is refused (HTTP 401): the name or the password is wrong, or the account has no role for \
                  AXL; see ACCOUNTS in billing_config.csv(5)"
-            ))),
-            403 => never(self.web.denied(format_args!(
+            )),
+            403 => denied(format_args!(
                 "user {user} may not use AXL (HTTP 403): give the account the roles of ACCOUNTS in billing_config.csv(5)"
-            ))),
-            404 => never(self.web.unavailable(format_args!(
+            )),
+            404 => unavailable(format_args!(
                 "there is nothing at {PATH} (HTTP 404): activate the service Cisco AXL Web Service, and ask the publisher"
-            ))),
+            )),
             503 if patience.wait(self.web.deadline()) => Next::Again,
-            503 => never(self.web.unavailable(format_args!(
+            503 => unavailable(format_args!(
                 "it is too busy (HTTP 503){}; see which other application asks it without a pause",
                 self.often()
-            ))),
+            )),
             599 => match answer.body.read_all() {
                 Ok(page) => self.negotiate(&page),
-                Err(e) => never(self.web.broken(&e)),
+                Err(e) => Next::Never(self.web.broken(&e)),
             },
-            300..=399 => never(self.web.unavailable(format_args!(
+            300..=399 => unavailable(format_args!(
                 "it sends us elsewhere (HTTP {}), which is not followed; is this the address of the publisher?",
                 answer.status
-            ))),
-            status => never(self.web.unavailable(format_args!("HTTP status {status}"))),
+            )),
+            status => unavailable(format_args!("HTTP status {status}")),
         }
     }
 

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use reqwest::{
     Method, Proxy,
     blocking::{Client, ClientBuilder, Response},
@@ -214,6 +214,12 @@ impl Conversation {
         self.scrub(&format!("{}: {why}", self.shown))
     }
 
+    /// `why`, all of it words of ours or without secrets already, with the device's name before it. Nothing is taken
+    /// out: a password that is an ordinary word would be told by the gap it leaves.
+    pub fn in_our_words(&self, why: impl std::fmt::Display) -> String {
+        format!("{}: {why}", self.shown)
+    }
+
     pub fn scrub(&self, text: &str) -> String {
         self.scrubber.borrow().scrub(text)
     }
@@ -236,10 +242,10 @@ impl Conversation {
             true => "has not answered all questions",
             false => "has answered nothing",
         };
-        self.unavailable(format_args!(
+        SourceError::Unavailable(self.in_our_words(format_args!(
             "{what} within {}; the limit is the device's timeout",
             humantime::format_duration(self.timeout)
-        ))
+        )))
     }
 
     fn unanswered(&self, error: &reqwest::Error) -> SourceError {
@@ -296,5 +302,7 @@ fn sensitive(value: &str) -> Result<HeaderValue, SourceError> {
 /// RFC 9110, section 5.6.7; only the form that servers write today.
 fn date(headers: &HeaderMap) -> Date {
     let text = headers.get(DATE)?.to_str().ok()?;
-    DateTime::parse_from_rfc2822(text).ok().map(|date| date.to_utc())
+    let date = DateTime::parse_from_rfc2822(text).ok()?.to_utc();
+    // A clock that no record can tell costs none.
+    (1..=9999).contains(&date.year()).then_some(date)
 }

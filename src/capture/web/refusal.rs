@@ -17,7 +17,7 @@ pub(super) fn sentence(error: &reqwest::Error) -> String {
         (true, _) if speaks_no_tls(&reason) => {
             format!("what answers does not speak TLS: {reason}; is the port right?")
         }
-        (true, _) => format!("cannot connect: {reason}"),
+        (true, _) => format!("cannot connect: {reason}; does it run, and are address and port right?"),
         (false, true) => format!("cannot be asked: {reason}"),
         (false, false) => format!("its answer cannot be understood: {reason}"),
     }

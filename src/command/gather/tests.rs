@@ -111,8 +111,9 @@ fn gathered_in(directory: &Path, sources: &[Arc<dyn Source>], concurrency: usize
         concurrency,
         directory,
         lines: Some((Format::Text, "document-1")),
-        baseline: &|name| Some(format!("before {name}").into_bytes()),
+        baseline: &|name| Ok(Some(format!("before {name}").into_bytes())),
         tally: &tally,
+        is_told: true,
     };
     let gathered = gather(sources, &asking, &mut body);
     Outcome {
@@ -436,6 +437,108 @@ fn records_that_wait_for_a_slow_source_do_not_wait_in_memory() {
         .saturating_sub(before);
     assert!(octets > 16 << 20, "{octets}");
     assert!(grown < 12 << 10, "{grown} KiB for {octets} octets");
+}
+
+#[test]
+fn a_source_that_hangs_does_not_let_any_number_of_answers_wait() {
+    let started = Arc::new((Mutex::new(0), Condvar::new()));
+    let seen = Arc::clone(&started);
+    let slow = source("slow", move |head, records| {
+        // Nothing may happen, so there is nothing to wait for but time.
+        let too_many = |count: &mut usize| *count <= 3 + 2;
+        let count = seen.0.lock().unwrap();
+        let limit = Duration::from_millis(300);
+        let (count, _) = seen.1.wait_timeout_while(count, limit, too_many).unwrap();
+        push(head, records, 1)?;
+        Ok(Captured {
+            remark: Some(count.to_string()),
+            ..Captured::default()
+        })
+    });
+    let mut sources = vec![slow];
+    sources.extend((0..20).map(|n| {
+        let started = Arc::clone(&started);
+        source(&format!("quick{n}"), move |head, records| {
+            *started.0.lock().unwrap() += 1;
+            started.1.notify_all();
+            push(head, records, 1)?;
+            Ok(Captured::default())
+        })
+    }));
+    let directory = std::env::temp_dir();
+    let tally = Tally::new(Audience::nobody(), &sources);
+    let mut body = Body::new(&directory);
+    let asking = Asking {
+        is_told: true,
+        now: now(),
+        recorder: "recorder1",
+        concurrency: 2,
+        directory: &directory,
+        lines: None,
+        baseline: &|_| Ok(None),
+        tally: &tally,
+    };
+    let mut gathered = Gathered::default();
+    let mut round = Round::new(&sources, &asking);
+    round.most_early = 3;
+    round.run(&mut gathered, &mut body).unwrap();
+    assert_eq!(body.count(), 21);
+    let started: usize = gathered.statuses[0].reason.as_deref().unwrap().parse().unwrap();
+    assert_eq!(started, 3);
+    assert_eq!(most_early(1024, 64), 160);
+    assert_eq!((most_early(128, 64), most_early(u64::MAX, 64)), (64, 4096));
+}
+
+#[test]
+fn a_source_cannot_fill_our_disk() {
+    let directory = std::env::temp_dir();
+    let mut sink = Sink {
+        body: Body::of_one_of_many(&directory),
+        lines: None,
+        pushed: Arc::default(),
+        room: 1 << 20,
+        is_given_up: Arc::default(),
+    };
+    let endless = source("endless", |head, records| {
+        push(head, records, 100_000)?;
+        Ok(Captured::default())
+    });
+    let asked = Asked {
+        now: now(),
+        recorder: "recorder1",
+        baseline: None,
+    };
+    let error = endless.capture(&asked, &mut sink).unwrap_err();
+    assert_eq!(error.to_string(), "the source gives more than 1 MiB of records");
+    assert!(sink.body.octets() < (1 << 20) + 1000, "{}", sink.body.octets());
+}
+
+#[test]
+fn a_source_whose_baseline_cannot_be_read_is_not_asked() {
+    for limit in [None, Some(Duration::from_secs(60))] {
+        let directory = std::env::temp_dir();
+        let source: Arc<dyn Source> = Arc::new(Told {
+            name: "known".to_owned(),
+            limit,
+            does: Box::new(|_, _| panic!("it was asked")),
+        });
+        let sources = [source];
+        let tally = Tally::new(Audience::nobody(), &sources);
+        let asking = Asking {
+            is_told: true,
+            now: now(),
+            recorder: "recorder1",
+            concurrency: 2,
+            directory: &directory,
+            lines: None,
+            baseline: &|_| Err("the ledger is damaged".to_owned()),
+            tally: &tally,
+        };
+        let gathered = gather(&sources, &asking, &mut Body::new(&directory)).unwrap();
+        assert_eq!(states(&gathered), [("known", SourceState::Failed, 0)]);
+        assert_eq!(gathered.statuses[0].reason.as_deref(), Some("the ledger is damaged"));
+        assert!(gathered.baselines.is_empty());
+    }
 }
 
 /// Memory of this process. The tests of other modules run beside, so it is a bound for all of them.

@@ -9,18 +9,18 @@ mod header;
 mod problems;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet, hash_map::Entry},
     fs::{self, File},
     io::{self, Read},
     os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::{self, Path, PathBuf},
 };
 
 pub use devices::{Listed, parse_devices};
 pub use header::COLUMNS;
 pub use problems::Problems;
 
-use super::{Config, Loaded, device};
+use super::{Config, Device, Loaded, Source, device};
 use crate::{
     exit::{Error, Exit, Result},
     trust,
@@ -38,7 +38,10 @@ pub fn load_devices(loaded: &mut Loaded) -> Result<Option<PathBuf>> {
     let file = match &config.capture.devices {
         Some(file) => file.clone(),
         None if Path::new(DEFAULT_LIST).symlink_metadata().is_ok() => PathBuf::from(DEFAULT_LIST),
-        None => return Ok(None),
+        None => {
+            loaded.warnings.extend(same_device(config, &[]));
+            return Ok(None);
+        }
     };
     let (octets, mode) = contents(&file, trust::owner(&config.state_directory()))?;
     let (listed, mut problems) = devices::read(&octets, &file);
@@ -53,6 +56,7 @@ pub fn load_devices(loaded: &mut Loaded) -> Result<Option<PathBuf>> {
             file.display(),
         ));
     }
+    loaded.warnings.extend(same_device(config, &listed));
     let timeout = config.capture.timeout;
     config.devices = listed
         .into_iter()
@@ -80,6 +84,41 @@ fn against_the_rest(config: &Config, listed: &[Listed], problems: &mut Problems)
     }
 }
 
+/// Devices that are configured twice: all of their usage is in each document twice.
+fn same_device(config: &Config, listed: &[Listed]) -> Option<String> {
+    let tables = config
+        .sources
+        .iter()
+        .filter_map(|table| match table.check(&config.capture) {
+            Ok(Source::Device(device)) => Some(device),
+            _ => None,
+        });
+    let tables: Vec<Device> = tables.collect();
+    let mut names = HashMap::new();
+    let devices = tables.iter().chain(listed.iter().map(|listed| &listed.device));
+    let twice: Vec<(&Device, &str)> = devices
+        .filter_map(|device| {
+            let place = (device.address.to_ascii_lowercase(), device.port);
+            match names.entry(place) {
+                Entry::Occupied(first) => Some((device, *first.get())),
+                Entry::Vacant(none) => {
+                    none.insert(device.name.as_str());
+                    None
+                }
+            }
+        })
+        .collect();
+    let (device, first) = twice.first()?;
+    let more = match twice.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more that are configured twice)"),
+    };
+    Some(format!(
+        "{first} and {} are one device, {} port {}: its usage is in each document twice{more}",
+        device.name, device.address, device.port
+    ))
+}
+
 /// All of the file, and its mode.
 fn contents(file: &Path, owner: u32) -> Result<(Vec<u8>, u32)> {
     let shown = file.display();
@@ -88,7 +127,16 @@ fn contents(file: &Path, owner: u32) -> Result<(Vec<u8>, u32)> {
             io::ErrorKind::PermissionDenied => Exit::Denied,
             _ => Exit::Configuration,
         };
-        Error::new(exit, format!("cannot read the list of devices {shown}: {e}"))
+        // cron and systemd have a working directory of their own.
+        let whole = path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let error = Error::new(
+            exit,
+            format!("cannot read the list of devices {}: {e}", whole.display()),
+        );
+        match file.is_absolute() {
+            true => error,
+            false => error.next("It was looked for in the working directory; give [capture] devices the whole path."),
+        }
     };
     // Opening a pipe would wait for somebody to write.
     if !fs::metadata(file).map_err(refuse)?.is_file() {

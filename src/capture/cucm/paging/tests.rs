@@ -194,3 +194,20 @@ fn one_row_that_is_too_large_ends_it() {
     assert!(taken.is_empty());
     assert_eq!(pages.len(), 9, "500, 250, .. 1");
 }
+
+#[test]
+fn a_server_whose_rows_have_no_end_is_stopped() {
+    let mut next = 0;
+    let (result, taken, pages) = asked(&table(800_000), 700_000, too_large(None, Some(1_000_000)), |_, page| {
+        let from = next;
+        next += page.first;
+        (from..next).collect()
+    });
+    let rows = result.unwrap();
+    assert!(taken.len() as u64 >= MOST && pages.len() < 10, "{} pages", pages.len());
+    assert!(
+        rows.missing
+            .unwrap()
+            .contains("no more than 1000000 rows are asked for")
+    );
+}

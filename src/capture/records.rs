@@ -1,11 +1,9 @@
-//! What becomes of the rows of an answer.
+//! What becomes of the rows, or items, of an answer: one that makes no record costs itself alone, and is counted.
 
 use std::io;
 
-use crate::{
-    capture::{SourceError, outlet::Outlet, web::Date},
-    record::{DeviceHead, Record},
-};
+use super::{SourceError, outlet::Outlet, web::Date};
+use crate::record::{DeviceHead, Record};
 
 /// The records of one question, each with the device's time of the answer that it comes from.
 pub struct Records<'o, 'a> {
@@ -40,23 +38,43 @@ impl<'o, 'a> Records<'o, 'a> {
     /// A row while an answer is read. `record` gives nothing for a row that is unusable. An error is one of the outlet,
     /// which knows more of it.
     pub fn push(&mut self, date: Date, record: impl FnOnce(&DeviceHead) -> Option<Record>) -> io::Result<()> {
+        let row = self.rows + 1;
+        self.push_named(date, || format!("row {row}"), record).map(drop)
+    }
+
+    /// The same for an item that has a name for messages. Whether there is a record of it now.
+    pub fn push_named(
+        &mut self,
+        date: Date,
+        name: impl FnOnce() -> String,
+        record: impl FnOnce(&DeviceHead) -> Option<Record>,
+    ) -> io::Result<bool> {
         self.rows += 1;
         self.head.device_time = date.or(self.head.device_time);
         let Some(record) = record(&self.head) else {
             self.tally.unusable += 1;
-            return Ok(());
+            return Ok(false);
         };
         match self.outlet.push(&record) {
-            Ok(()) => self.tally.given += 1,
+            Ok(()) => {
+                self.tally.given += 1;
+                Ok(true)
+            }
             Err(e) if e.kind() == io::ErrorKind::InvalidData => {
                 self.outlet.refused();
                 self.tally.misfits += 1;
-                let row = self.rows;
-                self.tally.first_misfit.get_or_insert_with(|| format!("row {row}: {e}"));
+                self.tally
+                    .first_misfit
+                    .get_or_insert_with(|| format!("{}: {e}", name()));
+                Ok(false)
             }
-            Err(e) => return Err(e),
+            Err(e) => Err(e),
         }
-        Ok(())
+    }
+
+    /// The reason why the outlet took no more.
+    pub fn refused(&mut self) -> Option<SourceError> {
+        self.outlet.refused()
     }
 
     /// The same outside of a parser.
