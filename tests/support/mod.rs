@@ -3,6 +3,7 @@
 //! A peer that is not installed fails the test with the command that installs it; nothing is skipped.
 #![allow(dead_code)] // each test binary uses a part
 
+pub mod accounts;
 pub mod binary;
 pub mod captured;
 pub mod cucm;

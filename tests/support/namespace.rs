@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value as Json;
 
 /// Set inside a namespace: how far the test has come with its preparations.
-const STAGE: &str = "BILLDROP_TEST_NAMESPACE";
+pub(super) const STAGE: &str = "BILLDROP_TEST_NAMESPACE";
 
 /// Alias of `va1`.
 pub const ALIAS: &str = "<&>\"' Größe 𝄞";
