@@ -18,7 +18,7 @@ use super::{DocumentName, Locked, Spool};
 use crate::{
     document::{self, Limits, Verified},
     exit::{Error, Result},
-    ledger::{self, Copy, Event, Gap, GapKind, LastDocument, Ledger, LedgerError, Retrieval, Row, State},
+    ledger::{self, ArchivedCopy, Event, Gap, GapKind, LastDocument, Ledger, LedgerError, Retrieval, Row, State},
     record::Value,
 };
 
@@ -134,7 +134,7 @@ fn row_of_copy(spool: &Spool, name: &str, now: DateTime<Utc>) -> Option<Row> {
         offered: None,
         retrieved: Some(now),
         retrieved_how: Some(Retrieval::Unknown),
-        copy: Some(Copy::of(&found)),
+        copy: Some(ArchivedCopy::of(&found)),
         ..row
     })
 }
