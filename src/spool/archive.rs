@@ -311,8 +311,8 @@ impl Archive {
         remove(&self.directory.join(format!("{name}{COMPRESSED}")))
     }
 
-    /// Names of the documents of which a copy lies here, and in which forms; temporary files are removed on the way. The
-    /// caller holds the lock.
+    /// Names of the files that may be copies of documents, and in which forms they lie here; temporary files are removed on
+    /// the way. The caller holds the lock.
     pub(super) fn list(&self) -> io::Result<Vec<Listed>> {
         let entries = match fs::read_dir(&self.directory) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -331,7 +331,7 @@ impl Archive {
                 Some(stem) => (stem, true),
                 None => (name, false),
             };
-            if DocumentName::parse(stem).is_some() && entry.file_type()?.is_file() {
+            if entry.file_type()?.is_file() {
                 let forms: &mut (bool, bool) = listed.entry(stem.to_owned()).or_default();
                 match compressed {
                     true => forms.1 = true,

@@ -114,7 +114,8 @@ fn unknown_copies(ledger: &Ledger, spool: &Spool) -> Result<Vec<String>> {
     let known = ledger.names_of_copies()?;
     let mut unknown = Vec::new();
     for entry in listed {
-        if !known.contains(&entry.name) && ledger.by_name(&entry.name)?.is_none() {
+        let is_new = || DocumentName::parse(&entry.name).is_some();
+        if !known.contains(&entry.name) && is_new() && ledger.by_name(&entry.name)?.is_none() {
             unknown.push(entry.name);
         }
     }
