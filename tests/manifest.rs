@@ -160,6 +160,22 @@ fn a_marker_from_before_the_offer_is_no_receipt() {
 }
 
 #[test]
+fn a_marker_that_is_put_there_before_the_rename_is_no_receipt_either() {
+    let place = place("done-marker = true\n");
+    run_with_fault(&place, &["capture"], &("renameat2".to_owned(), 1), "signal=KILL").expect(137);
+    let partial = place.listing().remove(0);
+    let name = partial
+        .strip_prefix('.')
+        .and_then(|name| name.strip_suffix(".partial"))
+        .unwrap();
+    fs::write(place.spool().join(format!("{name}.done")), "").unwrap();
+    for _ in 0..2 {
+        place.run(&["capture"]).expect(75);
+        assert_eq!(place.listing(), [name]);
+    }
+}
+
+#[test]
 fn a_waiting_capture_is_woken_by_a_marker() {
     let place = place("done-marker = true\n");
     let first = place.capture();

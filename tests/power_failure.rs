@@ -31,25 +31,40 @@ fn after_a_power_failure_at_any_call_the_books_balance() {
         return say(survived.expect("it says how many it has survived"));
     }
     let disk = Disk::new();
-    disk.mount();
-    let calls = file_changing_calls(&prepared(&disk), &["capture"]);
-    assert!(calls.len() > 10, "strace saw only {calls:?}");
-    disk.unmount();
+    let calls = calls(&disk, "");
     for call in &calls {
-        endure(&disk, Some(call));
+        endure(&disk, Some(call), "");
     }
-    endure(&disk, None);
+    endure(&disk, None, "");
     for call in &calls {
         recover_then_fail(&disk, call);
     }
-    say(&format!("{} power failures survived", 2 * calls.len() + 1));
+    let calls_for_more = self::calls(&disk, MORE);
+    for call in &calls_for_more {
+        endure(&disk, Some(call), MORE);
+    }
+    endure(&disk, None, MORE);
+    let count = 2 * calls.len() + calls_for_more.len() + 2;
+    say(&format!("{count} power failures survived"));
+}
+
+/// With a copy and a manifest of each document.
+const MORE: &str = "manifest = true\n[archive]\nkeep = \"1year\"\n";
+
+fn calls(disk: &Disk, more: &str) -> Vec<Call> {
+    disk.make_anew();
+    disk.mount();
+    let calls = file_changing_calls(&prepared_with(disk, more), &["capture"]);
+    assert!(calls.len() > 10, "strace saw only {calls:?}");
+    disk.unmount();
+    calls
 }
 
 /// A capture is killed before this call (or ends), and the power fails.
-fn endure(disk: &Disk, call: Option<&Call>) {
+fn endure(disk: &Disk, call: Option<&Call>, more: &str) {
     disk.make_anew();
     disk.mount();
-    let place = prepared(disk);
+    let place = prepared_with(disk, more);
     match call {
         Some(call) => drop(run_with_fault(&place, &["capture"], call, "signal=KILL")),
         None => drop(place.run(&["capture"]).expect(0)),
@@ -60,6 +75,17 @@ fn endure(disk: &Disk, call: Option<&Call>) {
 
     let after = documents(&place);
     assert!(after.len() <= 1, "{call:?}: {after:?}");
+    for name in after.iter().filter(|_| !more.is_empty()) {
+        let copy = place.state().join("archive").join(name);
+        let document = fs::read(place.spool().join(name)).unwrap();
+        assert_eq!(
+            fs::read(&copy).ok(),
+            Some(document),
+            "{call:?}: what can be fetched has its copy"
+        );
+        let manifest = format!("spool/{name}.manifest");
+        place.run(&["verify", "--manifest", &manifest]).expect(0);
+    }
     if call.is_none() {
         assert_eq!(
             after, visible,
@@ -114,10 +140,6 @@ fn recover_then_fail(disk: &Disk, call: &Call) {
 }
 
 /// One document was captured, retrieved, and all of that is on the disk.
-fn prepared(disk: &Disk) -> Place {
-    prepared_with(disk, "")
-}
-
 fn prepared_with(disk: &Disk, more: &str) -> Place {
     let place = Place::on(&disk.mounted);
     let source = "[[source]]\ntype = \"linux\"\ninclude = [\"lo\"]\n";
@@ -131,7 +153,7 @@ fn documents(place: &Place) -> Vec<String> {
     place
         .listing()
         .into_iter()
-        .filter(|name| !name.starts_with('.'))
+        .filter(|name| !name.starts_with('.') && !name.ends_with(".manifest"))
         .collect()
 }
 

@@ -128,7 +128,9 @@ fn spool(config: &Config, problem: &mut impl FnMut(&str, String)) {
 
 fn archive(config: &Config, problem: &mut impl FnMut(&str, String)) {
     let (archive, directory, spool) = (&config.archive, config.archive_directory(), &config.spool.directory);
-    if directory.starts_with(spool) || spool.starts_with(&directory) || directory == config.state_directory() {
+    let state = config.state_directory();
+    let taken = directory == state || directory == state.join("released");
+    if taken || directory.starts_with(spool) || spool.starts_with(&directory) {
         problem(
             "archive.directory",
             format!(

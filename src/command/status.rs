@@ -149,9 +149,8 @@ impl Status {
         let standing = spool::survey(spool, &ledger)?;
         // The spool is the truth: what the ledger calls offered and is gone has been retrieved.
         let gone = |row: &Row| row.state == State::Offered && standing.waiting.is_none();
-        let last = ledger.last()?;
-        let unnoticed = last.as_ref().is_some_and(gone);
-        let last = last.map(|row| Document::of(&row, unnoticed));
+        let unnoticed = ledger.unfinished()?.iter().filter(|row| gone(row)).count() as u64;
+        let last = ledger.last()?.map(|row| Document::of(&row, gone(&row)));
         let gaps = ledger.gaps()?;
         let (copies, copies_octets) = ledger.copies()?;
         Ok(Status {
@@ -169,7 +168,7 @@ impl Status {
             copies_octets,
             destinations: Destination::all(setting, &ledger)?,
             skipped_captures: ledger.skipped()?,
-            retrieved_documents: ledger.count(State::Retrieved)? + u64::from(unnoticed),
+            retrieved_documents: ledger.count(State::Retrieved)? + unnoticed,
             released_documents: ledger.count(State::Released)?,
             notifications_delivered: ledger.delivered()?,
             notifications_pending: ledger.pending()?.into_iter().map(Notification::of).collect(),

@@ -11,7 +11,7 @@ use super::{Ledger, Result, Row, Tell, outbox, read_time, written};
 
 /// The copy of a document.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Copy {
+pub struct ArchivedCopy {
     pub made: DateTime<Utc>,
     /// On the disk: compressed if it is compressed.
     pub octets: u64,
@@ -28,7 +28,7 @@ const MAY_GO: &str = "archived IS NOT NULL AND expired IS NULL AND state = 'retr
 
 const GAVE_WAY: &str = "archive-gave-way";
 
-impl Copy {
+impl ArchivedCopy {
     pub(super) fn note(&self, db: &Connection, sequence: u64) -> rusqlite::Result<()> {
         db.execute(
             "UPDATE document SET archived = coalesce(archived, ?2), archive_octets = ?3, compressed = ?4, \
@@ -41,7 +41,7 @@ impl Copy {
 
 impl Ledger {
     /// A copy lies in the archive.
-    pub fn archived(&mut self, sequence: u64, copy: &Copy) -> Result<()> {
+    pub fn archived(&mut self, sequence: u64, copy: &ArchivedCopy) -> Result<()> {
         self.transact("note a copy", |db| copy.note(db, sequence))
     }
 

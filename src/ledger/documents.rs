@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row as SqlRow, params};
 
 use super::Event;
-use super::{Copy, Gap, Identity, Ledger, Result, Tell, deliveries, outbox, read_time, resend, written};
+use super::{ArchivedCopy, Gap, Identity, Ledger, Result, Tell, deliveries, outbox, read_time, resend, written};
 
 /// Where a document is in its life. `spool::recover` says what each state means together with the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Row {
     pub released_by: Option<String>,
     pub release_reason: Option<String>,
     /// The copy in the archive, if one was ever made.
-    pub copy: Option<Copy>,
+    pub copy: Option<ArchivedCopy>,
 }
 
 /// What is known of a document when it is whole on the disk.
@@ -167,7 +167,7 @@ impl Ledger {
         sequence: u64,
         at: DateTime<Utc>,
         identity: &Identity,
-        copy: Option<&Copy>,
+        copy: Option<&ArchivedCopy>,
         tell: &Tell,
     ) -> Result<()> {
         let identity = identity.to_json();
@@ -369,7 +369,7 @@ impl Row {
             release_reason: row.get(14)?,
             retrieved_how: row.get::<_, Option<String>>(15)?.map(|text| Retrieval::of_text(&text)),
             copy: match time(16)? {
-                Some(made) => Some(Copy {
+                Some(made) => Some(ArchivedCopy {
                     made,
                     octets: number(17)?,
                     compressed: row.get::<_, Option<bool>>(18)?.unwrap_or(false),

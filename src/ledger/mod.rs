@@ -30,7 +30,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi, params};
 use serde::{Deserialize, Serialize};
 
-pub use copies::Copy;
+pub use copies::ArchivedCopy;
 pub use deliveries::{Delivered, Delivery, DeliveryState, Destination};
 pub use documents::{Releasing, Retrieval, Row, Sealing, State};
 pub use event::{CollectionStatus, Event};

@@ -121,7 +121,7 @@ CREATE TABLE resend (
 const INDEXES_2: &str = "
 CREATE INDEX undelivered_document ON delivery (destination, sequence) WHERE state = 'pending';
 CREATE INDEX unfinished_resend ON resend (id) WHERE finished IS NULL;
-CREATE INDEX kept_copy ON document (sequence) WHERE archived IS NOT NULL AND expired IS NULL;
+CREATE INDEX kept_copy ON document (retrieved, sequence) WHERE archived IS NOT NULL AND expired IS NULL;
 ";
 
 /// Makes the tables where the file is new, brings an older format up to date, and refuses what is not a ledger.

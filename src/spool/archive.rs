@@ -23,7 +23,7 @@ use rustix::fs::{AtFlags, CWD};
 use sha2::{Digest, Sha256};
 
 use super::DocumentName;
-use crate::{config::Config, document, ledger::Copy, ledger::Row, trust};
+use crate::{config::Config, document, ledger::ArchivedCopy, ledger::Row, trust};
 
 const COMPRESSED: &str = ".zst";
 
@@ -96,7 +96,7 @@ impl Archive {
     }
 
     /// Gives the file `from`, which is the document `row`, a second name here, and syncs it. There already: as good.
-    pub(super) fn keep(&self, from: &Path, row: &Row) -> io::Result<Copy> {
+    pub(super) fn keep(&self, from: &Path, row: &Row) -> io::Result<ArchivedCopy> {
         let to = self.directory.join(&row.name);
         let linked = match self.shared {
             true => Err(rustix::io::Errno::PERM),
@@ -110,7 +110,7 @@ impl Archive {
             Err(_) => self.copy(from, &to, row)?,
         }
         self.sync()?;
-        Ok(Copy {
+        Ok(ArchivedCopy {
             made: Utc::now(),
             octets: row.octets,
             compressed: false,
@@ -224,21 +224,21 @@ impl Archive {
 
     /// Replaces the copy by a compressed one. The caller notes it, and then removes what it replaces with
     /// [`Archive::drop_other`].
-    pub(super) fn shrink(&self, row: &Row) -> Result<Copy, CopyError> {
+    pub(super) fn shrink(&self, row: &Row) -> Result<ArchivedCopy, CopyError> {
         let found = self.checked(row)?;
         if found.compressed {
-            return Ok(Copy::of(&found));
+            return Ok(ArchivedCopy::of(&found));
         }
         let to = self.directory.join(format!("{}{COMPRESSED}", row.name));
         self.rewrite(row, &found, &to, |from, to| zstd::stream::copy_encode(from, to, LEVEL))?;
         let shrunk = self.compressed(&row.name);
         // Before the only other copy goes, this one must give the document back.
         self.verify(&shrunk, row).inspect_err(|_| drop(fs::remove_file(&to)))?;
-        Ok(Copy::of(&shrunk))
+        Ok(ArchivedCopy::of(&shrunk))
     }
 
     /// The other way round, for those who want to read the file itself.
-    pub fn unpack(&self, row: &Row) -> Result<Copy, CopyError> {
+    pub fn unpack(&self, row: &Row) -> Result<ArchivedCopy, CopyError> {
         let found = self.checked(row)?;
         if found.compressed {
             let to = self.directory.join(&row.name);
@@ -247,7 +247,7 @@ impl Archive {
                 Ok(())
             })?;
         }
-        Ok(Copy {
+        Ok(ArchivedCopy {
             made: Utc::now(),
             octets: row.octets,
             compressed: false,
@@ -311,8 +311,8 @@ impl Archive {
         remove(&self.directory.join(format!("{name}{COMPRESSED}")))
     }
 
-    /// Names of the documents of which a copy lies here, and in which forms; temporary files are removed on the way. The
-    /// caller holds the lock.
+    /// Names of the files that may be copies of documents, and in which forms they lie here; temporary files are removed on
+    /// the way. The caller holds the lock.
     pub(super) fn list(&self) -> io::Result<Vec<Listed>> {
         let entries = match fs::read_dir(&self.directory) {
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -331,7 +331,7 @@ impl Archive {
                 Some(stem) => (stem, true),
                 None => (name, false),
             };
-            if DocumentName::parse(stem).is_some() && entry.file_type()?.is_file() {
+            if entry.file_type()?.is_file() {
                 let forms: &mut (bool, bool) = listed.entry(stem.to_owned()).or_default();
                 match compressed {
                     true => forms.1 = true,
@@ -387,9 +387,9 @@ impl Found {
     }
 }
 
-impl Copy {
+impl ArchivedCopy {
     pub(super) fn of(found: &Found) -> Self {
-        Copy {
+        ArchivedCopy {
             made: Utc::now(),
             octets: found.octets,
             compressed: found.compressed,

@@ -9,7 +9,7 @@ use crate::{
     config::Profile,
     document::{self, Body, Header, Written},
     exit::{Error, exit_of, is_full},
-    ledger::{Copy, Gap, Identity, LastDocument, Ledger, LedgerError, Row, Sealing, Tell},
+    ledger::{ArchivedCopy, Gap, Identity, LastDocument, Ledger, LedgerError, Row, Sealing, Tell},
     record::DocumentInformation,
 };
 
@@ -114,7 +114,12 @@ pub fn commit(
     }
     match ledger.by_sequence(sequence) {
         Ok(Some(row)) => offer(spool, ledger, &row, tell, Utc::now())?,
-        Ok(None) => unreachable!("the seal has just put it there"),
+        // The seal has just put it there. Whatever this is, the next run begins with what is on the disk.
+        Ok(None) => {
+            let source = io::Error::other("the ledger does not know it any more");
+            let what = format!("cannot offer {}", draft.name);
+            return Err(CommitError::NotOffered { what, source });
+        }
         Err(e) => return Err(CommitError::NotNoted(e)),
     }
     Ok(written)
@@ -150,7 +155,7 @@ pub(super) fn offer(
 }
 
 /// The copy in the archive, where one is wanted and there is none. That it cannot be made keeps nothing back.
-pub(super) fn keep(spool: &Spool, row: &Row, file: &str) -> Option<Copy> {
+pub(super) fn keep(spool: &Spool, row: &Row, file: &str) -> Option<ArchivedCopy> {
     let has_one = row.copy.as_ref().is_some_and(|copy| copy.expired.is_none());
     if !spool.archive.makes || has_one {
         return None;
@@ -173,7 +178,7 @@ pub(super) fn note_offer(
     spool: &Spool,
     ledger: &mut Ledger,
     row: &Row,
-    copy: Option<&Copy>,
+    copy: Option<&ArchivedCopy>,
     tell: &Tell,
     at: DateTime<Utc>,
 ) -> Result<(), CommitError> {

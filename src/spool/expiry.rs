@@ -14,7 +14,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{Locked, Spool, archive::Listed};
-use crate::ledger::{Copy, Ledger, LedgerError, Row};
+use crate::ledger::{ArchivedCopy, Ledger, LedgerError, Row};
 
 /// How many copies are looked at in one go.
 const BATCH: usize = 200;
@@ -192,7 +192,7 @@ fn put_right(spool: &Spool, ledger: &mut Ledger, entry: &Listed, row: &Row) -> R
         // Made, but not noted any more.
         None => match spool.archive.find(&entry.name) {
             Ok(Some(found)) if found.compressed || found.octets == row.octets => {
-                return ledger.archived(row.sequence, &Copy::of(&found));
+                return ledger.archived(row.sequence, &ArchivedCopy::of(&found));
             }
             found => found.map(drop),
         },

@@ -18,7 +18,7 @@ use super::{DocumentName, Locked, Spool};
 use crate::{
     document::{self, Limits, Verified},
     exit::{Error, Result},
-    ledger::{self, Copy, Event, Gap, GapKind, LastDocument, Ledger, LedgerError, Retrieval, Row, State},
+    ledger::{self, ArchivedCopy, Event, Gap, GapKind, LastDocument, Ledger, LedgerError, Retrieval, Row, State},
     record::Value,
 };
 
@@ -114,7 +114,8 @@ fn unknown_copies(ledger: &Ledger, spool: &Spool) -> Result<Vec<String>> {
     let known = ledger.names_of_copies()?;
     let mut unknown = Vec::new();
     for entry in listed {
-        if !known.contains(&entry.name) && ledger.by_name(&entry.name)?.is_none() {
+        let is_new = || DocumentName::parse(&entry.name).is_some();
+        if !known.contains(&entry.name) && is_new() && ledger.by_name(&entry.name)?.is_none() {
             unknown.push(entry.name);
         }
     }
@@ -134,7 +135,7 @@ fn row_of_copy(spool: &Spool, name: &str, now: DateTime<Utc>) -> Option<Row> {
         offered: None,
         retrieved: Some(now),
         retrieved_how: Some(Retrieval::Unknown),
-        copy: Some(Copy::of(&found)),
+        copy: Some(ArchivedCopy::of(&found)),
         ..row
     })
 }
