@@ -204,6 +204,107 @@ fn a_program_can_make_the_connection() {
     assert_eq!(missing.failure(), Failure::Configuration, "{missing}");
 }
 
+/// As long as what is worth a second connection.
+const LARGE: usize = 17 << 20;
+
+#[test]
+fn large_documents_go_over_one_faster_connection_more() {
+    let place = place();
+    let full = Sshd::start(&place.path().join("full"));
+    let plain = Sshd::start_with(&place.path().join("plain"), SCP_ONLY);
+    let document = Document::new(place.path(), LARGE);
+    for (what, sshd, scheme, verified) in [
+        ("sftp", &full, "sftp", Verified::Sha256),
+        ("scp", &full, "scp", Verified::Sha256),
+        ("plain", &plain, "scp", Verified::Size),
+    ] {
+        for (more, connections) in [("", 2), ("bulk-program = \"\"", 1), ("rate-limit = \"1GiB\"", 1)] {
+            let before = sshd.log().matches("Accepted publickey").count();
+            let to = by_key(sshd, &sshd::account(), scheme, sshd.port, &place.url(), more);
+            let mut link = deliver::connect(&to).unwrap();
+            for name in ["a", "b"] {
+                let mut progress = Vec::new();
+                let receipt = link
+                    .put(&document.shipment(name), &mut |sent| progress.push(sent))
+                    .unwrap_or_else(|e| panic!("{what}: {e}\n{}", sshd.log()));
+                let arrived = place.inbox.join(name);
+                document.assert_is(&arrived);
+                let found = fs::metadata(&arrived).unwrap();
+                assert_eq!(
+                    (found.mode() & 0o7777, found.mtime()),
+                    (0o604, MODIFIED as i64),
+                    "{what}"
+                );
+                assert_eq!((receipt.verified, receipt.found), (verified, false), "{what}");
+                assert_eq!(progress.last(), Some(&document.octets));
+                fs::remove_file(arrived).unwrap();
+            }
+            // Without a shell each command is a login of its own.
+            let more_logins = if what == "plain" { connections - 1 } else { 0 };
+            let logins = sshd.log().matches("Accepted publickey").count() - before;
+            assert_eq!(logins, connections + more_logins, "{what} {more}: {}", sshd.log());
+            assert_eq!(names(&place.inbox), [""; 0], "{what}");
+        }
+    }
+}
+
+/// A program in place of ssh(1).
+fn script(place: &Place, text: &str) -> String {
+    let file = place.path().join("program");
+    fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    format!("bulk-program = {file:?}")
+}
+
+#[test]
+fn where_the_faster_connection_fails_the_first_one_brings_the_document() {
+    let place = place();
+    let full = Sshd::start(&place.path().join("full"));
+    let plain = Sshd::start_with(&place.path().join("plain"), SCP_ONLY);
+    let document = Document::new(place.path(), LARGE);
+    let programs = [
+        "bulk-program = \"/no/such/ssh\"".to_owned(),
+        script(&place, "echo no >&2; exit 255"),
+    ];
+    let breaking = script(&place, "head -c 5000000 | ssh \"$@\"").replace("program\"", "breaking\"");
+    fs::rename(place.path().join("program"), place.path().join("breaking")).unwrap();
+    let _ = script(&place, "echo no >&2; exit 255");
+    for (sshd, scheme) in [(&full, "sftp"), (&full, "scp"), (&plain, "scp")] {
+        for more in programs.iter().chain([&breaking]) {
+            let more = &format!("{more}\ntimeout = \"2s\"");
+            let to = by_key(sshd, &sshd::account(), scheme, sshd.port, &place.url(), more);
+            let receipt = put(&to, &document.shipment("a")).unwrap_or_else(|e| panic!("{more}: {e}\n{}", sshd.log()));
+            assert!(!receipt.found, "{scheme} {more}");
+            document.assert_is(&place.inbox.join("a"));
+            fs::remove_file(place.inbox.join("a")).unwrap();
+            assert_eq!(names(&place.inbox), [""; 0], "{scheme} {more}");
+        }
+    }
+}
+
+#[test]
+fn the_faster_connection_trusts_nobody_but_the_host_that_was_checked() {
+    let place = place();
+    let right = Sshd::start(&place.path().join("right"));
+    let wrong = Sshd::start(&place.path().join("wrong"));
+    // It would let us in.
+    fs::copy(
+        place.path().join("right/authorized_keys"),
+        place.path().join("wrong/authorized_keys"),
+    )
+    .unwrap();
+    let document = Document::new(place.path(), LARGE);
+    for scheme in ["sftp", "scp"] {
+        let port = proxy::changing(&[right.port, wrong.port]);
+        let to = by_key(&right, &sshd::account(), scheme, port, &place.url(), "");
+        put(&to, &document.shipment(scheme)).unwrap();
+        document.assert_is(&place.inbox.join(scheme));
+    }
+    assert!(wrong.log().contains("Connection closed"), "{}", wrong.log());
+    assert!(!wrong.log().contains("Accepted"), "{}", wrong.log());
+    assert_eq!(right.log().matches("Accepted publickey").count(), 2);
+}
+
 #[test]
 fn what_is_there_already_is_not_sent_again_and_never_overwritten() {
     let place = place();
@@ -741,6 +842,27 @@ fn tftp_brings_a_document_that_a_real_server_has_whole() {
         (error.failure(), error.exit()),
         (Failure::Unreachable, Exit::Unavailable),
         "{error}"
+    );
+}
+
+#[test]
+fn more_blocks_than_tftp_has_numbers_arrive_in_order() {
+    let place = place();
+    let Some(tftpd) = Tftpd::start_with(place.path(), &["--blocksize", "512"]) else {
+        return;
+    };
+    let to = destination(&format!("tftp://127.0.0.1:{}/", tftpd.port), "");
+    let mut link = deliver::connect(&to).unwrap();
+    // 65,536 blocks have a number of their own.
+    let document = Document::new(place.path(), 65_600 * 512 + 1);
+    let receipt = link.put(&document.shipment("long"), &mut |_| ()).unwrap();
+    document.assert_is(&tftpd.root.join("long"));
+    assert_eq!((receipt.verified, receipt.octets), (Verified::Size, document.octets));
+    // TFTP knows no modes and no times.
+    assert!(!receipt.attributes);
+    assert!(
+        link.put(&document.shipment("long"), &mut |_| ()).unwrap().found,
+        "read back"
     );
 }
 

@@ -34,6 +34,9 @@ pub struct Push {
     /// A program such as ssh(1) that makes the connection in place of billdrop, with its first arguments.
     #[serde(default)]
     pub command: Vec<String>,
+    /// The program for a second connection, over which large documents go faster: ssh(1). Empty: none.
+    #[serde(default = "Push::default_bulk_program")]
+    pub bulk_program: String,
     /// Own address that connections come from.
     #[serde(default)]
     pub bind: Option<IpAddr>,
@@ -80,6 +83,10 @@ pub enum Scheme {
 impl Push {
     fn default_remote_name() -> String {
         "{name}".to_owned()
+    }
+
+    pub fn default_bulk_program() -> String {
+        "ssh".to_owned()
     }
 
     fn default_timeout() -> Span {

@@ -27,6 +27,7 @@ pub struct Destination {
     pub(super) known_hosts: Option<PathBuf>,
     pub(super) accept_new: bool,
     pub(super) command: Vec<String>,
+    bulk_program: String,
     pub(super) bind: Option<IpAddr>,
     pub(super) mode: Option<u32>,
     pub(super) timeout: Duration,
@@ -110,9 +111,11 @@ fn unfit(push: &Push, scheme: Scheme) -> Vec<(&'static str, String)> {
     ];
     let given = of_ssh.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
     let mut found = Vec::new();
+    let is_other_program = push.bulk_program != Push::default_bulk_program();
     match scheme {
         Scheme::Tftp => {
             let given = given.chain((!push.command.is_empty()).then_some("command"));
+            let given = given.chain(is_other_program.then_some("bulk-program"));
             let given = given.chain(push.mode.is_some().then_some("mode"));
             found.extend(given.map(|key| (key, "is not for tftp".to_owned())));
         }
@@ -155,6 +158,7 @@ impl Destination {
             known_hosts: push.known_hosts.clone(),
             accept_new: push.accept_new,
             command: push.command.clone(),
+            bulk_program: push.bulk_program.clone(),
             bind: push.bind,
             mode: push.mode.map(|mode| mode.0),
             timeout: push.timeout.0,
@@ -176,6 +180,14 @@ impl Destination {
             true => format!("{scheme}://[{host}]:{port}"),
             false => format!("{scheme}://{host}:{port}"),
         }
+    }
+
+    /// The program that large documents may go through. None where it could not log in as we do, for it asks for no
+    /// secret, and where speed is not wanted.
+    pub(super) fn bulk_program(&self) -> Option<&str> {
+        let has_secret = self.password.is_some() || self.passphrase.is_some();
+        let is_wanted = !self.bulk_program.is_empty() && self.rate_limit.is_none();
+        (is_wanted && !has_secret).then_some(self.bulk_program.as_str())
     }
 
     pub(super) fn pace(&self) -> Pace {

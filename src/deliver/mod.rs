@@ -14,6 +14,7 @@
 //! completes the delivery. If the connection died after the rename, the next `put` finds the document and sends nothing.
 //! Nothing here knows of the ledger: who calls decides when to try again.
 
+mod beside;
 mod destination;
 mod error;
 mod local;
@@ -90,6 +91,11 @@ impl Verified {
 pub trait Link: Send {
     /// Delivers one file. `progress` is told how many octets have been sent so far.
     fn put(&mut self, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<Receipt>;
+
+    /// Removes the test file again. Returns whether that is possible there.
+    fn remove_test(&mut self) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// Connects and logs in.
@@ -122,6 +128,10 @@ impl Link for Named {
             .map_err(|reason| DeliveryError::new(Failure::Configuration, reason))
             .and_then(|()| self.link.put(shipment, progress))
             .map_err(|e| e.at(&self.destination))
+    }
+
+    fn remove_test(&mut self) -> Result<bool> {
+        self.link.remove_test().map_err(|e| e.at(&self.destination))
     }
 }
 

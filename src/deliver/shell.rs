@@ -108,10 +108,54 @@ impl Shell {
     }
 }
 
+/// A checksum that is made there while the file still grows, so that nobody waits for it afterwards.
+///
+/// It is right only if what it was told to read was there by then. So one that is not the right one says nothing.
+pub struct Hashing {
+    talk: Box<dyn Conversation>,
+    told: u64,
+}
+
+impl Hashing {
+    pub fn start(ssh: &mut dyn Ssh, path: &str) -> Result<Self> {
+        let script = format!(
+            "exec 3<{} || exit; echo {MARK}; while read -r n; do head -c \"$n\" <&3; done | {SHA256}",
+            quoted(path)
+        );
+        Ok(Hashing {
+            talk: ssh.run(&command(&script))?,
+            told: 0,
+        })
+    }
+
+    /// So many octets of the file are there.
+    pub fn there_are(&mut self, octets: u64) -> Result<()> {
+        let more = octets.saturating_sub(self.told);
+        if more > 0 {
+            // It may have ended: there may be no shell at all.
+            let _ = self.talk.write_all(format!("{more}\n").as_bytes());
+            self.told = octets;
+        }
+        Ok(())
+    }
+
+    /// The checksum, if there is one.
+    pub fn end(mut self, octets: u64, patience: Duration) -> Result<Option<String>> {
+        self.talk.patience(patience);
+        self.there_are(octets)?;
+        Ok(answer_of(self.talk)?.and_then(|lines| found(&lines).1))
+    }
+}
+
 /// Runs a script of sh(1) there by itself and returns the lines of its answer; `None` if there is no shell.
 pub fn ask(ssh: &mut dyn Ssh, script: &str, patience: Duration) -> Result<Option<Vec<String>>> {
     let mut talk = ssh.run(&command(script))?;
     talk.patience(patience);
+    answer_of(talk)
+}
+
+/// What a script says that has nothing more to read.
+fn answer_of(mut talk: Box<dyn Conversation>) -> Result<Option<Vec<String>>> {
     let doing = "asking the shell there";
     // A program that has been put in the shell's place may be gone already.
     let _ = talk.end_input();
@@ -160,11 +204,17 @@ pub fn checksum(path: &str) -> String {
 
 /// Brings the octets to the disk and gives the file its final name, if it is what it should be. Says size and SHA-256,
 /// then `renamed`, or what went wrong.
-pub fn finish(partial: &str, path: &str, octets: u64, sha256: &str) -> String {
+///
+/// `has_sum`: its SHA-256 has been found to be the right one.
+pub fn finish(partial: &str, path: &str, octets: u64, sha256: &str, has_sum: bool) -> String {
     let (partial, path) = (quoted(partial), quoted(path));
+    let sum = match has_sum {
+        true => sha256.to_owned(),
+        false => format!("$({SHA256} <{partial})"),
+    };
     // `ln` never replaces anything; where there are no hard links, `mv -n` does not.
     format!(
-        "sync {partial} 2>/dev/null; size=$(wc -c <{partial}); sum=$({SHA256} <{partial}); \
+        "sync {partial} 2>/dev/null; size=$(wc -c <{partial}); sum={sum}; \
          echo $size; echo $sum; \
          [ \"$size\" -eq {octets} ] || {{ rm -f {partial}; echo damaged; exit; }}; \
          case \" $sum \" in *\" {sha256} \"* | '  ') ;; *) rm -f {partial}; echo damaged; exit ;; esac; \
@@ -172,6 +222,11 @@ pub fn finish(partial: &str, path: &str, octets: u64, sha256: &str) -> String {
          if ln {partial} {path} 2>/dev/null && rm -f {partial}; then echo renamed; exit; fi; \
          if mv -n {partial} {path} && [ ! -e {partial} ]; then echo renamed; else rm -f {partial}; echo failed; fi 2>&1"
     )
+}
+
+/// Brings to the disk what has arrived, where the program for it can do so with one file.
+pub fn sync(path: &str) -> String {
+    format!("sync {} 2>/dev/null", quoted(path))
 }
 
 pub fn remove(path: &str) -> String {
@@ -225,7 +280,7 @@ mod tests {
         let at = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         let (partial, path) = (at(".it's $(x).partial"), at("it's $(x)"));
         std::fs::write(&partial, "hello").unwrap();
-        let said = run(&finish(&partial, &path, 5, SUM));
+        let said = run(&finish(&partial, &path, 5, SUM, false));
         assert!(
             said.starts_with("5\n") && said.contains(SUM) && said.ends_with("\nrenamed\n"),
             "{said}"
@@ -241,12 +296,44 @@ mod tests {
         assert_eq!(run(&look(directory.path().to_str().unwrap(), &partial)), "other\n");
 
         std::fs::write(&partial, "hello").unwrap();
-        assert!(run(&finish(&partial, &path, 5, SUM)).ends_with("\ntaken\n"));
+        assert!(run(&finish(&partial, &path, 5, SUM, false)).ends_with("\ntaken\n"));
         std::fs::write(&partial, "hellO").unwrap();
-        assert!(run(&finish(&partial, &at("new"), 5, SUM)).ends_with("\ndamaged\n"));
+        assert!(run(&finish(&partial, &at("new"), 5, SUM, false)).ends_with("\ndamaged\n"));
         std::fs::write(&partial, "hell").unwrap();
-        assert!(run(&finish(&partial, &at("new"), 5, SUM)).ends_with("\ndamaged\n"));
+        assert!(run(&finish(&partial, &at("new"), 5, SUM, false)).ends_with("\ndamaged\n"));
         let names = std::fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(names, 1, "nothing is left behind");
+    }
+
+    /// A program in the place of ssh(1) that runs what it is asked to here.
+    fn here(directory: &std::path::Path) -> Box<dyn Ssh> {
+        use std::os::unix::fs::PermissionsExt;
+        let program = directory.join("here");
+        std::fs::write(&program, "#!/bin/sh\nfor last; do :; done\nexec sh -c \"$last\"\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let push = format!("name = \"a\"\nurl = \"sftp://a@b/\"\ncommand = [{program:?}]");
+        let destination = super::super::Destination::new(&toml::from_str(&push).unwrap()).unwrap();
+        super::super::ssh::connect(&destination).unwrap()
+    }
+
+    #[test]
+    fn a_checksum_is_made_while_the_file_grows() {
+        use std::io::Write;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("it's growing");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let limit = Duration::from_secs(10);
+        let mut ssh = here(directory.path());
+        let mut hashing = Hashing::start(ssh.as_mut(), path.to_str().unwrap()).unwrap();
+        file.write_all(b"hel").unwrap();
+        hashing.there_are(2).unwrap();
+        file.write_all(b"lo").unwrap();
+        assert_eq!(hashing.end(5, limit).unwrap().as_deref(), Some(SUM));
+        // What comes too late is not in it.
+        let mut hashing = Hashing::start(ssh.as_mut(), path.to_str().unwrap()).unwrap();
+        hashing.there_are(4).unwrap();
+        assert_ne!(hashing.end(4, limit).unwrap().as_deref(), Some(SUM));
+        let missing = Hashing::start(ssh.as_mut(), "/no/such").unwrap();
+        assert_eq!(missing.end(5, limit).unwrap(), None);
     }
 }

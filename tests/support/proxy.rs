@@ -30,6 +30,23 @@ pub fn cutting_on(port: u16, upstream: u16, cut_after: u64) -> u16 {
     port
 }
 
+/// The first connection goes to the first of these, the next to the next; all others to the last. Returns the port.
+pub fn changing(upstreams: &[u16]) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let upstreams = upstreams.to_owned();
+    thread::spawn(move || {
+        for (index, client) in listener.incoming().flatten().enumerate() {
+            let upstream = upstreams[index.min(upstreams.len() - 1)];
+            let server = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
+            let (from, to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || pass(from, to, u64::MAX));
+            thread::spawn(move || pass(client, server, u64::MAX));
+        }
+    });
+    port
+}
+
 fn pass(mut from: TcpStream, mut to: TcpStream, mut left: u64) {
     let mut buffer = [0; 8192];
     while left > 0 {

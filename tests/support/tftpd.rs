@@ -25,6 +25,11 @@ pub struct Tftpd {
 impl Tftpd {
     /// `None`, after it has said why, when this is not root.
     pub fn start(directory: &Path) -> Option<Self> {
+        Tftpd::start_with(directory, &[])
+    }
+
+    /// The same with more options.
+    pub fn start_with(directory: &Path, more: &[&str]) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             super::say("tftpd-hpa was not tried: it needs root, because it calls setgroups and chroot");
             return None;
@@ -54,6 +59,7 @@ impl Tftpd {
                         "--umask",
                         "022",
                     ])
+                    .args(more)
                     .args(["--address", &format!("127.0.0.1:{port}")])
                     .arg(&root)
                     .stdin(Stdio::null())

@@ -2,15 +2,22 @@
 
 mod client;
 mod packet;
+mod writing;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use sha2::{Digest, Sha256};
 
-use self::client::{Client, Handle, Status};
+use self::{
+    client::{Client, Status},
+    writing::{Syncing, Target, Writing},
+};
 use super::{
-    DeliveryError, Destination, Failure, Link, Receipt, Result, Shipment, Verified,
-    local::{Comparison, Likeness, Local, conflict},
+    DeliveryError, Destination, Failure, Link, Receipt, Result, Shipment, TEST_NAME, Verified, beside,
+    local::{Comparison, Likeness, conflict},
     pace::Pace,
     partial_name, shell,
     ssh::{self, Ssh},
@@ -26,32 +33,52 @@ pub fn connect(destination: &Destination) -> Result<Box<dyn Link>> {
     let asks_shell = ssh.is_one_connection();
     Ok(Box::new(Sftp {
         client,
+        fast: Fast::Untried,
         ssh,
+        fast_ssh: None,
         asks_shell,
-        directory: destination.endpoint.directory.clone(),
-        mode: destination.mode,
-        timeout: destination.timeout,
+        target: Target {
+            directory: destination.endpoint.directory.clone(),
+            mode: destination.mode,
+            timeout: destination.timeout,
+        },
         pace: destination.pace(),
     }))
 }
 
 struct Sftp {
-    /// Before the connection that it uses, since fields are dropped in order.
+    /// Before the connections that they use, since fields are dropped in order.
     client: Client,
+    fast: Fast,
     ssh: Box<dyn Ssh>,
+    fast_ssh: Option<Box<dyn Ssh>>,
     asks_shell: bool,
-    directory: String,
-    mode: Option<u32>,
-    timeout: Duration,
+    target: Target,
     pace: Pace,
+}
+
+/// What is known of a document that is whole under its temporary name.
+struct Written {
+    /// Whether mode and time could be kept.
+    attributes: bool,
+    /// Whether its SHA-256 has been found to be the right one.
+    has_sum: bool,
+}
+
+/// A second connection, for large documents.
+enum Fast {
+    Untried,
+    There(Client),
+    /// There is none, or it has failed.
+    No,
 }
 
 impl Link for Sftp {
     fn put(&mut self, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<Receipt> {
         let begin = Instant::now();
         let name = shipment.remote_name;
-        let path = format!("{}{name}", self.directory);
-        let partial = format!("{}{}", self.directory, partial_name(name));
+        let path = format!("{}{name}", self.target.directory);
+        let partial = format!("{}{}", self.target.directory, partial_name(name));
         let mut receipt = Receipt {
             octets: shipment.octets,
             verified: Verified::Size,
@@ -67,8 +94,11 @@ impl Link for Sftp {
             receipt.elapsed = begin.elapsed();
             return Ok(receipt);
         }
-        match self.write(&partial, shipment, progress) {
-            Ok(attributes) => receipt.attributes = attributes,
+        let has_sum = match self.write(&partial, shipment, progress) {
+            Ok(written) => {
+                receipt.attributes = written.attributes;
+                written.has_sum
+            }
             Err(e) => {
                 if e.failure() != Failure::Interrupted {
                     // It would only take the space that is missing. If it stays, the next run removes it.
@@ -76,8 +106,8 @@ impl Link for Sftp {
                 }
                 return Err(e);
             }
-        }
-        if self.is_same_by_checksum(&partial, shipment)? {
+        };
+        if has_sum || self.is_same_by_checksum(&partial, shipment)? {
             receipt.verified = Verified::Sha256;
         }
         if let Err(status) = self.client.rename(&partial, &path)? {
@@ -85,6 +115,11 @@ impl Link for Sftp {
         }
         receipt.elapsed = begin.elapsed();
         Ok(receipt)
+    }
+
+    fn remove_test(&mut self) -> Result<bool> {
+        let path = format!("{}{TEST_NAME}", self.target.directory);
+        Ok(self.client.remove(&path)?.is_ok())
     }
 }
 
@@ -121,82 +156,112 @@ impl Sftp {
         Ok(Some(comparison.end()))
     }
 
-    /// Brings the octets under the temporary name. Returns whether mode and time could be kept.
-    fn write(&mut self, partial: &str, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<bool> {
-        let mut local = Local::open(shipment)?;
-        let doing = format!("writing {}", shipment.remote_name);
-        // Whatever an earlier run left: exclusively, so that nobody's symbolic link is followed.
-        let _ = self.client.remove(partial)?;
-        let flags = packet::FOR_WRITING | packet::CREATE | packet::EXCLUSIVE;
-        let handle = match self.client.open(partial, flags)? {
-            Ok(handle) => handle,
-            Err(status) => return Err(self.refused(status, &doing, shipment.octets)?),
-        };
-        let mut buffer = vec![0; self.pace.piece(self.client.piece)];
-        let mut offset = 0;
-        while local.left() > 0 {
-            let piece = local.fill(&mut buffer)?;
-            self.pace.take(piece);
-            if let Err(status) = self.client.write(&handle, offset, &buffer[..piece])? {
-                return Err(self.refused(status, &doing, local.left() + piece as u64)?);
-            }
-            offset += piece as u64;
-            progress(offset);
-        }
-        if let Err(status) = self.client.settle()? {
-            return Err(self.refused(status, &doing, shipment.octets)?);
-        }
-        self.client.patience(shell::patience(self.timeout, shipment.octets));
-        let attributes = self.finish(&handle, &doing, shipment)?;
-        if let Err(status) = self.client.close(handle)? {
-            return Err(self.refused(status, &doing, shipment.octets)?);
-        }
-        self.client.patience(self.timeout);
-        Ok(attributes)
-    }
-
-    fn finish(&mut self, handle: &Handle, doing: &str, shipment: &Shipment<'_>) -> Result<bool> {
-        let mode = self.mode.unwrap_or(shipment.mode) & 0o7777;
-        let kept = self
-            .client
-            .set_attributes(handle, mode, seconds(shipment.modified))?
-            .is_ok();
-        if self.client.has("fsync@openssh.com")
-            && let Err(status) = self.client.sync(handle)?
-            && status.code != packet::PERMISSION_DENIED
+    /// Brings the octets under the temporary name.
+    ///
+    /// Where the second connection cannot be had, or breaks while the first one is well, the first one does it.
+    fn write(&mut self, partial: &str, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<Written> {
+        if shipment.octets >= beside::LARGE
+            && let Some(mut fast) = self.fast()
         {
-            return Err(self.refused(status, doing, shipment.octets)?);
-        }
-        let size = self.client.attributes(handle)?.map_or(None, |found| found.size);
-        match size {
-            Some(size) if size != shipment.octets => Err(DeliveryError::new(
-                Failure::Damaged,
-                format!(
-                    "{} has {size} octets there, {} were sent; it was not given its name",
-                    shipment.remote_name, shipment.octets
-                ),
-            )),
-            _ => Ok(kept),
-        }
-    }
-
-    /// SFTP cannot say that a disk is full; the free space can.
-    fn refused(&mut self, status: Status, doing: &str, octets: u64) -> Result<DeliveryError> {
-        if status.code == packet::FAILURE {
-            // The file system of the directory, or of where the login begins.
-            let directory = if self.directory.is_empty() {
-                "."
-            } else {
-                self.directory.as_str()
-            };
-            let directory = directory.to_owned();
-            if let Some(free) = self.client.free(&directory)?.filter(|free| *free < octets) {
-                let reason =
-                    format!("the disk there is full while {doing}: {free} octets are free, {octets} are missing");
-                return Ok(DeliveryError::new(Failure::RemoteFull, reason));
+            match self.write_fast(&mut fast, partial, shipment, progress)? {
+                Ok(written) => {
+                    self.fast = Fast::There(fast);
+                    return Ok(written);
+                }
+                Err(e) if e.failure() == Failure::Interrupted => {
+                    tracing::info!("the faster connection has failed ({e}); going on without");
+                }
+                Err(e) => return Err(e),
             }
         }
-        Ok(status.while_doing(doing))
+        let mut writing = Writing {
+            client: &mut self.client,
+            target: &self.target,
+            pace: &mut self.pace,
+        };
+        let (handle, attributes) = writing.bring(partial, shipment, progress)?;
+        writing.sync(&handle, shipment)?;
+        writing.close(handle, shipment)?;
+        Ok(Written {
+            attributes,
+            has_sum: false,
+        })
+    }
+
+    /// Over the second connection. The first one brings to the disk what has arrived. The inner error is one of the second
+    /// connection.
+    fn write_fast(
+        &mut self,
+        fast: &mut Client,
+        partial: &str,
+        shipment: &Shipment<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Result<Written>> {
+        self.client
+            .patience(shell::patience(self.target.timeout, shipment.octets));
+        let mut writing = Writing {
+            client: fast,
+            target: &self.target,
+            pace: &mut self.pace,
+        };
+        let mut syncing = Syncing {
+            client: &mut self.client,
+            partial,
+            handle: None,
+            ssh: match self.asks_shell {
+                true => Some(self.ssh.as_mut()),
+                false => None,
+            },
+            hashing: None,
+        };
+        let (sent, kept) = beside::beside(
+            |need| syncing.keep(need, &self.target, shipment),
+            |sent| {
+                let (handle, attributes) = writing.bring(partial, shipment, &mut |octets| {
+                    sent.store(octets, Ordering::Relaxed);
+                    progress(octets);
+                })?;
+                writing.close(handle, shipment)?;
+                Ok(attributes)
+            },
+        )?;
+        kept?;
+        let (is_there, has_sum) = match sent {
+            Ok(_) => syncing.end(&self.target, shipment)?,
+            Err(_) => (false, false),
+        };
+        drop(syncing);
+        self.client.patience(self.target.timeout);
+        if sent.is_err() {
+            // Is the first one well?
+            let _ = self.client.look(partial)?;
+        }
+        Ok(sent.and_then(|attributes| match is_there {
+            true => Ok(Written { attributes, has_sum }),
+            false => Err(DeliveryError::new(
+                Failure::Interrupted,
+                "what was sent over it is not there",
+            )),
+        }))
+    }
+
+    /// The second connection, if it can be had.
+    fn fast(&mut self) -> Option<Client> {
+        let mut ssh = match std::mem::replace(&mut self.fast, Fast::No) {
+            Fast::There(client) => return Some(client),
+            Fast::No => return None,
+            Fast::Untried => self.ssh.faster()?,
+        };
+        match ssh.subsystem("sftp").and_then(Client::start) {
+            Ok(client) => {
+                self.fast_ssh = Some(ssh);
+                Some(client)
+            }
+            Err(e) => {
+                tracing::info!("there is no faster connection: {e}");
+                None
+            }
+        }
     }
 
     /// Reads a small file back; else by `sha256sum`, where the account may run commands, too, and sees the same files.
@@ -236,9 +301,9 @@ impl Sftp {
         if !self.asks_shell {
             return Ok(None);
         }
-        let patience = shell::patience(self.timeout, shipment.octets);
+        let patience = shell::patience(self.target.timeout, shipment.octets);
         let answer = shell::ask(self.ssh.as_mut(), &shell::checksum(partial), patience);
-        self.client.patience(self.timeout);
+        self.client.patience(self.target.timeout);
         let sum = answer.ok().flatten().and_then(|lines| shell::found(&lines).1);
         self.asks_shell = sum.is_some();
         Ok(sum)
@@ -259,12 +324,4 @@ impl Sftp {
             false => status.while_doing(&format!("renaming to {}", shipment.remote_name)),
         })
     }
-}
-
-/// SFTP has 32 bits.
-fn seconds(time: SystemTime) -> u32 {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    u32::try_from(since).unwrap_or(u32::MAX)
 }

@@ -288,7 +288,7 @@ fn wildcard(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 /// The name that a key begins with: a length of four octets, then the text.
-fn kind_of(key: &[u8]) -> String {
+pub(super) fn kind_of(key: &[u8]) -> String {
     let length = key.first_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
     let name = usize::try_from(length)
         .ok()

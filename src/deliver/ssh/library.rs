@@ -9,7 +9,7 @@ use std::{
 
 use ssh2::{Channel, MethodType, Session};
 
-use super::{Conversation, Ended, LONGEST_ERROR, Ssh, known_hosts::KnownHosts, login};
+use super::{Conversation, Ended, LONGEST_ERROR, Ssh, known_hosts::KnownHosts, login, program::Program};
 use crate::deliver::{DeliveryError, Destination, Failure, Result, error::said, socket};
 
 /// How often a silent connection is asked whether it is still there, in seconds.
@@ -20,6 +20,9 @@ const FAREWELL: u32 = 200;
 
 pub struct Connection {
     session: Session,
+    destination: Destination,
+    /// The key of the host, which is the one it should have.
+    host_key: Vec<u8>,
     /// The same connection again, for its options.
     stream: Arc<TcpStream>,
     timeout: Duration,
@@ -48,10 +51,13 @@ impl Connection {
             .host_key()
             .ok_or_else(|| DeliveryError::new(Failure::UnknownHost, "the server has shown no host key"))?;
         known.check(key, destination.accept_new)?;
+        let host_key = key.to_owned();
         login::log_in(&session, destination)?;
         session.set_keepalive(true, KEEPALIVE);
         Ok(Connection {
             session,
+            destination: destination.clone(),
+            host_key,
             stream: Arc::new(options),
             timeout: destination.timeout,
         })
@@ -107,6 +113,29 @@ impl Ssh for Connection {
 
     fn is_one_connection(&self) -> bool {
         true
+    }
+
+    fn faster(&self) -> Option<Box<dyn Ssh>> {
+        let program = self.destination.bulk_program()?;
+        // Behind one name there may be several hosts.
+        let address = self.stream.peer_addr();
+        let beside = address.and_then(|address| Program::beside(program, &self.destination, address, &self.host_key));
+        match beside {
+            Ok(beside) => Some(Box::new(beside)),
+            Err(e) => {
+                tracing::info!("{}: no faster connection: {e}", self.destination);
+                None
+            }
+        }
+    }
+
+    /// A channel that is opened and closed: meanwhile the library answers what the server has asked.
+    fn show_life(&mut self) -> Result<()> {
+        self.session.set_timeout(milliseconds(self.timeout));
+        let channel = self.session.channel_session();
+        channel
+            .map(drop)
+            .map_err(|e| failed("showing the server that we are there", &e))
     }
 }
 

@@ -23,6 +23,13 @@ pub trait Ssh: Send {
 
     /// Whether it is connected already, so that another command costs little.
     fn is_one_connection(&self) -> bool;
+
+    /// A way to the same host that is faster, where there is one; to be tried, because it may not work. It is another
+    /// connection: as long as it is worked with, this one must not fall silent.
+    fn faster(&self) -> Option<Box<dyn Ssh>>;
+
+    /// Shows a server that asks for it that we are still there.
+    fn show_life(&mut self) -> Result<()>;
 }
 
 /// Standard input and output of what runs there. Each read and write that has to wait longer than the time limit fails

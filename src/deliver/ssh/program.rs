@@ -1,30 +1,39 @@
-//! An SSH connection by a program such as ssh(1), for what libssh2 cannot: jump hosts, keys in hardware, OpenSSH's speed.
+//! An SSH connection by a program such as ssh(1): for what libssh2 cannot, as jump hosts and keys in hardware, in place of
+//! it; and beside it for OpenSSH's speed.
 //!
 //! The program has its own configuration; what ours says goes before it. It is started for each command; an SFTP link is
 //! one.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, Read, Write},
+    net::SocketAddr,
     os::fd::AsFd,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
 };
+use tempfile::NamedTempFile;
 
-use super::{Conversation, Ended, LONGEST_ERROR, Ssh};
+use super::{Conversation, Ended, LONGEST_ERROR, Ssh, known_hosts};
 use crate::{
     config::Endpoint,
     deliver::{DeliveryError, Destination, Failure, Result},
 };
 
+/// What the host is called in a list of host keys that has no other.
+const ALIAS: &str = "billdrop-destination";
+
 pub struct Program {
     command: Vec<String>,
+    /// The host key that the library has checked, as long as the program may read it.
+    _checked: Option<NamedTempFile>,
     /// What stands in our configuration, in the words of ssh(1).
     options: Vec<OsString>,
     endpoint: Endpoint,
@@ -35,10 +44,59 @@ impl Program {
     pub fn new(destination: &Destination) -> Self {
         Program {
             command: destination.command.clone(),
+            _checked: None,
             options: options(destination),
             endpoint: destination.endpoint.clone(),
             timeout: destination.timeout,
         }
+    }
+
+    /// ssh(1) as a second way to a host that the library is connected with, under this address. It believes this host
+    /// key and no other, logs in as the library did, and has no configuration of its own.
+    pub fn beside(program: &str, destination: &Destination, address: SocketAddr, key: &[u8]) -> io::Result<Self> {
+        let mut checked = tempfile::Builder::new().prefix("billdrop-host.").tempfile()?;
+        let kind = known_hosts::kind_of(key);
+        writeln!(checked, "{ALIAS} {kind} {}", BASE64_STANDARD.encode(key))?;
+        let mut options: Vec<OsString> = [
+            format!("-oHostKeyAlias={ALIAS}"),
+            "-oGlobalKnownHostsFile=none".to_owned(),
+            "-oStrictHostKeyChecking=yes".to_owned(),
+            "-oUpdateHostKeys=no".to_owned(),
+            "-oPreferredAuthentications=publickey".to_owned(),
+        ]
+        .map(OsString::from)
+        .into();
+        options.push(with("-oUserKnownHostsFile=", checked.path().as_os_str()));
+        match &destination.identity {
+            Some(identity) => options.extend([
+                with("-oIdentityFile=", identity.as_os_str()),
+                "-oIdentitiesOnly=yes".into(),
+            ]),
+            None => options.push("-oIdentityFile=none".into()),
+        }
+        if !destination.agent {
+            options.push("-oIdentityAgent=none".into());
+        }
+        if has_aes() {
+            options.push("-oCiphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com".into());
+        }
+        if let Some(bind) = destination.bind {
+            options.push(format!("-oBindAddress={bind}").into());
+        }
+        let host = match address {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            address => address.ip().to_string(),
+        };
+        Ok(Program {
+            command: [program, "-F", "none"].map(str::to_owned).into(),
+            _checked: Some(checked),
+            options,
+            endpoint: Endpoint {
+                host,
+                ..destination.endpoint.clone()
+            },
+            timeout: destination.timeout,
+        })
     }
 
     fn start(&self, before: &[&str], what: &str) -> Result<Box<dyn Conversation>> {
@@ -74,12 +132,24 @@ impl Program {
     }
 }
 
+/// An option and its value.
+fn with(option: &str, value: &OsStr) -> OsString {
+    let mut whole = OsString::from(option);
+    whole.push(value);
+    whole
+}
+
+/// Whether AES is an instruction here. Where it is not, ChaCha20, OpenSSH's own first choice, is faster.
+fn has_aes() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
+}
+
 fn options(destination: &Destination) -> Vec<OsString> {
-    let with = |option: &str, value: &std::ffi::OsStr| {
-        let mut whole = OsString::from(option);
-        whole.push(value);
-        whole
-    };
     let mut options = Vec::new();
     if let Some(identity) = &destination.identity {
         options.extend([
@@ -112,6 +182,15 @@ impl Ssh for Program {
 
     fn is_one_connection(&self) -> bool {
         false
+    }
+
+    fn faster(&self) -> Option<Box<dyn Ssh>> {
+        None
+    }
+
+    /// The program does that.
+    fn show_life(&mut self) -> Result<()> {
+        Ok(())
     }
 }
 

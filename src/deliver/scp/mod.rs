@@ -6,26 +6,24 @@
 //! One scp on a directory takes many files. Where the account has a shell, each comes under a temporary name, is compared there and linked to its final name;
 //! else it is written straight under its final name, as every scp does.
 
+mod wire;
+
 use std::{
     io::{self, Read, Write},
-    time::{Duration, Instant, SystemTime},
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
 };
 
+use self::wire::{PIECE, Sender, line, start};
 use super::{
-    DeliveryError, Destination, Failure, Link, Receipt, Result, Shipment, Verified,
+    DeliveryError, Destination, Failure, Link, Receipt, Result, Shipment, TEST_NAME, Verified,
+    beside::{self, Need},
     error::{classify, said},
-    local::{Comparison, Likeness, Local, conflict},
-    pace::Pace,
+    local::{Comparison, Likeness, conflict},
     partial_name,
-    shell::{self, Shell, quoted},
+    shell::{self, Hashing, Shell, quoted},
     ssh::{self, Conversation, Ssh},
 };
-
-/// Octets in one piece. More make no difference.
-const PIECE: usize = 256 << 10;
-
-/// Longest line that a server may send.
-const LONGEST_LINE: usize = 4096;
 
 pub fn connect(destination: &Destination) -> Result<Box<dyn Link>> {
     let mut ssh = ssh::connect(destination)?;
@@ -33,24 +31,32 @@ pub fn connect(destination: &Destination) -> Result<Box<dyn Link>> {
     Ok(Box::new(Scp {
         shell,
         sink: None,
+        fast_sink: None,
+        fast: ssh.faster(),
         ssh,
         directory: destination.endpoint.directory.clone(),
-        mode: destination.mode,
         timeout: destination.timeout,
-        pace: destination.pace(),
+        sender: Sender {
+            mode: destination.mode,
+            timeout: destination.timeout,
+            pace: destination.pace(),
+        },
     }))
 }
 
 struct Scp {
-    /// Before the connection that they use, since fields are dropped in order.
+    /// Before the connections that they use, since fields are dropped in order.
     shell: Option<Shell>,
     /// `scp -t` on the directory, which takes one file after the other.
     sink: Option<Box<dyn Conversation>>,
+    /// The same over the second connection.
+    fast_sink: Option<Box<dyn Conversation>>,
+    /// For large documents. None where there is no such way, or it has failed.
+    fast: Option<Box<dyn Ssh>>,
     ssh: Box<dyn Ssh>,
     directory: String,
-    mode: Option<u32>,
     timeout: Duration,
-    pace: Pace,
+    sender: Sender,
 }
 
 impl Link for Scp {
@@ -66,6 +72,13 @@ impl Link for Scp {
         };
         receipt.elapsed = begin.elapsed();
         Ok(receipt)
+    }
+
+    fn remove_test(&mut self) -> Result<bool> {
+        let Some(shell) = &mut self.shell else { return Ok(false) };
+        let path = format!("{}{TEST_NAME}", self.directory);
+        let lines = shell.ask(&shell::remove(&path), self.timeout)?;
+        Ok(lines.iter().all(String::is_empty))
     }
 }
 
@@ -86,27 +99,26 @@ impl Scp {
             progress(shipment.octets);
             return Ok(receipt);
         }
-        let mut sink = match self.sink.take() {
-            Some(sink) => sink,
-            None => {
-                let directory = if self.directory.is_empty() {
-                    "."
-                } else {
-                    &self.directory
-                };
-                self.start(&format!("scp -ptd -- {}", quoted(directory)))?
+        let is_sent = match self.fast_sink(shipment) {
+            Some(sink) => self.send_fast(sink, shell, &partial, shipment, progress),
+            None => Ok(None),
+        };
+        let outcome = is_sent.and_then(|sent| match sent {
+            Some(has_sum) => Ok(has_sum),
+            None => self.send_into_directory(&name, shipment, progress).map(|()| false),
+        });
+        let has_sum = match outcome {
+            Ok(has_sum) => has_sum,
+            Err(e) => {
+                if e.failure() != Failure::Interrupted {
+                    // It would only take the space that is missing. Whether that works or not, the next run removes it.
+                    let _ = shell.ask(&shell::remove(&partial), self.timeout);
+                }
+                return Err(e);
             }
         };
-        if let Err(e) = self.send(sink.as_mut(), &name, shipment, progress) {
-            if e.failure() != Failure::Interrupted {
-                // It would only take the space that is missing. Whether that works or not, the next run removes it.
-                let _ = shell.ask(&shell::remove(&partial), self.timeout);
-            }
-            return Err(e);
-        }
-        self.sink = Some(sink);
         let lines = shell.ask(
-            &shell::finish(&partial, &path, shipment.octets, shipment.sha256),
+            &shell::finish(&partial, &path, shipment.octets, shipment.sha256, has_sum),
             patience,
         )?;
         if lines.last().is_none_or(|last| last != "renamed") {
@@ -118,14 +130,111 @@ impl Scp {
         })
     }
 
-    /// Starts the receiving side of scp, which says that it is ready.
-    fn start(&mut self, command: &str) -> Result<Box<dyn Conversation>> {
-        let mut talk = self.ssh.run(command)?;
-        match first_answer(talk.as_mut())? {
-            First::Ready => Ok(talk),
-            First::Error(words) => Err(refused(&words)),
-            First::Words(words) => Err(refused(&complaint(talk, &words))),
+    fn send_into_directory(
+        &mut self,
+        name: &str,
+        shipment: &Shipment<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        let command = self.command_for_directory();
+        let mut sink = match self.sink.take() {
+            Some(sink) => sink,
+            None => start(self.ssh.as_mut(), &command)?,
+        };
+        self.sender.send(sink.as_mut(), name, shipment, progress)?;
+        self.sink = Some(sink);
+        Ok(())
+    }
+
+    fn command_for_directory(&self) -> String {
+        let directory = match self.directory.as_str() {
+            "" => ".",
+            directory => directory,
+        };
+        format!("scp -ptd -- {}", quoted(directory))
+    }
+
+    fn fast_sink(&mut self, shipment: &Shipment<'_>) -> Option<Box<dyn Conversation>> {
+        match self.fast_sink.take() {
+            Some(sink) if shipment.octets >= beside::LARGE => Some(sink),
+            sink => {
+                self.fast_sink = sink;
+                self.fast(&self.command_for_directory(), shipment)
+            }
         }
+    }
+
+    /// A command over the second connection, for a large document.
+    fn fast(&mut self, command: &str, shipment: &Shipment<'_>) -> Option<Box<dyn Conversation>> {
+        if shipment.octets < beside::LARGE {
+            return None;
+        }
+        match start(self.fast.as_mut()?.as_mut(), command) {
+            Ok(talk) => Some(talk),
+            Err(e) => {
+                tracing::info!("there is no faster connection: {e}");
+                self.fast = None;
+                None
+            }
+        }
+    }
+
+    /// Over the second connection. The shell of the first one brings to the disk what has arrived. Returns whether its
+    /// SHA-256 has been found to be the right one; None if the second one has failed, and the first one is well.
+    fn send_fast(
+        &mut self,
+        mut sink: Box<dyn Conversation>,
+        shell: &mut Shell,
+        partial: &str,
+        shipment: &Shipment<'_>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Option<bool>> {
+        let name = partial_name(shipment.remote_name);
+        let patience = shell::patience(self.timeout, shipment.octets);
+        let mut hashing = None;
+        let (outcome, kept) = beside::beside(
+            |need| {
+                let Need::Sync(sent) = need else {
+                    return shell.ask(":", patience).map(drop);
+                };
+                if hashing.is_none() {
+                    hashing = Some(Hashing::start(self.ssh.as_mut(), partial)?);
+                }
+                if let Some(hashing) = &mut hashing {
+                    hashing.there_are(sent.saturating_sub(beside::ON_THE_WAY))?;
+                }
+                shell.ask(&shell::sync(partial), patience).map(drop)
+            },
+            |sent| {
+                self.sender.send(sink.as_mut(), &name, shipment, &mut |octets| {
+                    sent.store(octets, Ordering::Relaxed);
+                    progress(octets);
+                })
+            },
+        )?;
+        kept?;
+        match outcome {
+            Ok(()) => {
+                self.fast_sink = Some(sink);
+                let sum = match hashing {
+                    Some(hashing) => hashing.end(shipment.octets, patience)?,
+                    None => None,
+                };
+                Ok(Some(sum.is_some_and(|sum| sum == shipment.sha256)))
+            }
+            Err(e) if e.failure() == Failure::Interrupted => {
+                // Else what still runs there could write into what comes now.
+                shell.ask(&shell::remove(partial), self.timeout)?;
+                self.given_up(&e);
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn given_up(&mut self, error: &DeliveryError) {
+        tracing::info!("the faster connection has failed ({error}); going on without");
+        self.fast = None;
     }
 
     fn put_straight(&mut self, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<Receipt> {
@@ -142,8 +251,20 @@ impl Scp {
             // What a cut connection has left is completed from its begin.
             Some(Likeness::Beginning) | None => {}
         }
-        let mut talk = self.start(&format!("scp -pt -- {}", quoted(&path)))?;
-        self.send(talk.as_mut(), shipment.remote_name, shipment, progress)?;
+        let command = format!("scp -pt -- {}", quoted(&path));
+        let talk = match self.fast(&command, shipment) {
+            Some(talk) => self.send_straight_fast(talk, shipment, progress)?,
+            None => None,
+        };
+        let talk = match talk {
+            Some(talk) => talk,
+            None => {
+                let mut talk = start(self.ssh.as_mut(), &command)?;
+                self.sender
+                    .send(talk.as_mut(), shipment.remote_name, shipment, progress)?;
+                talk
+            }
+        };
         let ended = talk.end();
         if let Some(status @ 1..) = ended.status {
             let words = said(&ended.words);
@@ -164,33 +285,30 @@ impl Scp {
         Ok(sent(shipment, verified))
     }
 
-    /// One file, from the line with its times to the answer that means success.
-    fn send(
+    /// None if the second connection has failed, and the first one is well.
+    fn send_straight_fast(
         &mut self,
-        talk: &mut dyn Conversation,
-        name: &str,
+        mut talk: Box<dyn Conversation>,
         shipment: &Shipment<'_>,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<()> {
-        let mut local = Local::open(shipment)?;
-        let mode = self.mode.unwrap_or(shipment.mode) & 0o7777;
-        let seconds = seconds(shipment.modified);
-        talk.patience(self.timeout);
-        say(talk, &format!("T{seconds} 0 {seconds} 0\n"))?;
-        say(talk, &format!("C{mode:04o} {} {name}\n", shipment.octets))?;
-        let mut buffer = vec![0; self.pace.piece(PIECE)];
-        let mut done = 0;
-        while local.left() > 0 {
-            let piece = local.fill(&mut buffer)?;
-            self.pace.take(piece);
-            talk.write_all(&buffer[..piece]).map_err(|e| cut(talk, &e))?;
-            done += piece as u64;
-            progress(done);
+    ) -> Result<Option<Box<dyn Conversation>>> {
+        let (outcome, kept) = beside::beside(
+            |_| self.ssh.show_life(),
+            |_| {
+                self.sender
+                    .send(talk.as_mut(), shipment.remote_name, shipment, progress)
+            },
+        )?;
+        kept?;
+        match outcome {
+            Ok(()) => Ok(Some(talk)),
+            Err(e) if e.failure() == Failure::Interrupted => {
+                self.ssh.show_life()?;
+                self.given_up(&e);
+                Ok(None)
+            }
+            Err(e) => Err(e),
         }
-        talk.write_all(&[0]).map_err(|e| cut(talk, &e))?;
-        // Its disk may take a while to swallow what is in its memory.
-        talk.patience(shell::patience(self.timeout, shipment.octets));
-        answer(talk)
     }
 
     /// Reads back what has the final name already. `None`: nothing has, or the server does not say.
@@ -274,100 +392,4 @@ fn found(lines: &[String], shipment: &Shipment<'_>) -> Option<Receipt> {
         found: true,
         ..sent(shipment, verified(sum, shipment))
     })
-}
-
-/// What comes first.
-enum First {
-    /// A zero octet: scp waits for our file.
-    Ready,
-    Error(String),
-    /// Something else than scp.
-    Words(String),
-}
-
-fn first_answer(talk: &mut dyn Conversation) -> Result<First> {
-    let mut line = Vec::new();
-    let doing = "starting scp there";
-    let mut octet = [0];
-    match talk.read(&mut octet).map_err(|e| DeliveryError::wire(doing, &e))? {
-        0 => return Ok(First::Words(String::new())),
-        _ if octet[0] == 0 => return Ok(First::Ready),
-        _ => line.push(octet[0]),
-    }
-    talk.take(LONGEST_LINE as u64)
-        .read_to_end(&mut line)
-        .map_err(|e| DeliveryError::wire(doing, &e))?;
-    if line[0] <= 2 {
-        return Ok(First::Error(said(&line[1..])));
-    }
-    Ok(First::Words(said(&line)))
-}
-
-/// What stood on standard error, or on standard output, of something that is not scp.
-fn complaint(talk: Box<dyn Conversation>, instead: &str) -> String {
-    let ended = talk.end();
-    match said(&ended.words) {
-        words if words.is_empty() => format!("no scp there: {instead}"),
-        words => words,
-    }
-}
-
-fn refused(words: &str) -> DeliveryError {
-    DeliveryError::new(classify(words), format!("the server refuses the file: {words}"))
-}
-
-fn say(talk: &mut dyn Conversation, line: &str) -> Result<()> {
-    talk.write_all(line.as_bytes()).map_err(|e| cut(talk, &e))?;
-    answer(talk)
-}
-
-fn answer(talk: &mut dyn Conversation) -> Result<()> {
-    match line(talk) {
-        Ok(line) if line == [0] => Ok(()),
-        Ok(line) if line.first().is_some_and(|first| *first <= 2) => Err(refused(&said(&line[1..]))),
-        Ok(line) => Err(refused(&format!("not an answer of scp: {}", said(&line)))),
-        Err(e) => Err(DeliveryError::wire("waiting for the answer of scp", &e)),
-    }
-}
-
-/// One answer: a zero octet, or a line.
-fn line(talk: &mut dyn Conversation) -> io::Result<Vec<u8>> {
-    let mut line = Vec::new();
-    loop {
-        let mut octet = [0];
-        talk.read_exact(&mut octet)?;
-        match octet[0] {
-            b'\n' => return Ok(line),
-            0 if line.is_empty() => return Ok(vec![0]),
-            _ if line.len() > LONGEST_LINE => return Err(io::ErrorKind::InvalidData.into()),
-            octet => line.push(octet),
-        }
-    }
-}
-
-/// A write failed. scp may have said why before it ended.
-fn cut(talk: &mut dyn Conversation, error: &io::Error) -> DeliveryError {
-    if error.kind() != io::ErrorKind::TimedOut
-        && let Ok(line) = line(talk)
-        && matches!(line.first(), Some(1 | 2))
-    {
-        return refused(&said(&line[1..]));
-    }
-    DeliveryError::wire("sending the file", error)
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_before_the_epoch_is_the_epoch() {
-        assert_eq!(seconds(SystemTime::UNIX_EPOCH - Duration::from_secs(1)), 0);
-        assert_eq!(seconds(SystemTime::UNIX_EPOCH + Duration::from_millis(1999)), 1);
-    }
 }
