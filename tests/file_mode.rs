@@ -41,6 +41,35 @@ fn a_capture_offers_this_hosts_interfaces_and_prints_the_path_alone() {
 }
 
 #[test]
+fn nobody_else_may_read_a_document_before_its_number_is_given() {
+    let place = Place::new();
+    place.configure("[spool]\nmode = \"0640\"\n[[source]]\ntype = \"linux\"\ninclude = [\"lo\"]\n");
+    let log = place.path().join("calls");
+    let trace = "trace=fchmod,fchmodat,chmod,pwrite64,renameat2,linkat";
+    let strace = ["strace", "-f", "-y", "-qq", "-o", log.to_str().unwrap(), "-e", trace];
+    place.run_under(&strace, &["capture"]).expect(0);
+    let text = fs::read_to_string(log).unwrap();
+    let calls: Vec<&str> = text.lines().collect();
+    let of_partial = |what: &str| {
+        let is_it = |call: &&str| call.contains(what) && call.contains(".partial");
+        let found: Vec<usize> = (0..calls.len()).filter(|index| is_it(&calls[*index])).collect();
+        found
+    };
+    let (permitted, renamed) = (of_partial("chmod("), of_partial("renameat2("));
+    assert_eq!((permitted.len(), renamed.len()), (1, 1), "{text}");
+    let sealed = calls
+        .iter()
+        .position(|call| call.contains("ledger.sqlite-wal"))
+        .unwrap();
+    let last = calls[..renamed[0]]
+        .iter()
+        .rposition(|call| call.contains("ledger.sqlite-wal"))
+        .unwrap();
+    assert!(sealed <= last && last < permitted[0], "{text}");
+    assert!(permitted[0] < renamed[0], "{text}");
+}
+
+#[test]
 fn a_second_capture_is_refused_until_the_first_file_is_gone() {
     let place = Place::new();
     let first = place.capture();

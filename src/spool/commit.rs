@@ -150,8 +150,16 @@ pub(super) fn offer(
     }
     // A marker that is older than the offer says nothing about it.
     spool.discard_marker(&row.name).map_err(not_offered)?;
+    permit(spool, &partial).map_err(not_offered)?;
     spool.publish(&partial, &row.name).map_err(not_offered)?;
     note_offer(spool, ledger, row, copy.as_ref(), tell, at)
+}
+
+/// Only now may anybody else read it: what is not sealed has no number yet.
+fn permit(spool: &Spool, partial: &str) -> io::Result<()> {
+    let file = spool.open_own(partial)?;
+    spool.permit(&file)?;
+    file.sync_all()
 }
 
 /// The copy in the archive, where one is wanted and there is none. That it cannot be made keeps nothing back.
@@ -197,7 +205,6 @@ fn write_partial(spool: &Spool, draft: &Draft<'_>, body: &mut Body) -> io::Resul
     let file = spool.create(&draft.name.partial())?;
     let information = Some(draft.information);
     let written = document::write(&file, &draft.header, information, body, Utc::now(), draft.checksum)?;
-    spool.permit(&file)?;
     file.sync_all()?;
     // POSIX lets a synced file lose its name: sealed, without a file, would later pass for retrieved.
     spool.sync()?;
