@@ -162,6 +162,11 @@ fn a_damaged_copy_is_not_replaced_by_a_compressed_one() {
     place.configure(&format!("[archive]\nkeep = \"1year\"\ncompress = true\n{SOURCE}"));
     let ran = place.run(&["capture"]).expect(0);
     assert!(ran.stderr.contains("not what was written"), "{}", ran.stderr);
+    for _ in 0..2 {
+        fs::remove_file(place.spool().join(&place.listing()[0])).unwrap();
+        let ran = place.run(&["capture"]).expect(0);
+        assert!(!ran.stderr.contains("not what was written"), "once: {}", ran.stderr);
+    }
     assert_eq!(fs::read(archive(&place).join(&first)).unwrap(), b"something else");
 }
 

@@ -128,8 +128,14 @@ pub fn shrink(spool: &Spool, ledger: &mut Ledger, budget: Duration, _locked: &Lo
                     tracing::warn!("cannot remove the copy of {} that is compressed now: {e}", row.name);
                 }
             }
-            // Not to be tried for ever: it is as good as it was.
-            Err(e) if e.is_final() => tracing::error!("document {} cannot be compressed: {e}", row.sequence),
+            // It is as good as it was. Told once, as long as it is the same.
+            Err(e) if e.is_final() => {
+                let (key, reason) = (format!("copy of {}", row.sequence), e.to_string());
+                if ledger.meta(&key)?.as_ref() != Some(&reason) {
+                    tracing::error!("document {} cannot be compressed: {reason}", row.sequence);
+                    ledger.set_meta(&key, &reason)?;
+                }
+            }
             Err(e) => {
                 tracing::warn!("document {} cannot be compressed: {e}", row.sequence);
                 return Ok(());
