@@ -208,12 +208,16 @@ pub struct Release {
 #[derive(Debug, Args)]
 pub struct Resend {
     /// Sequence number, docId, or numbers FROM..TO
-    #[arg(value_name = "DOCUMENT", value_parser = Selection::parse)]
-    pub documents: Selection,
+    #[arg(value_name = "DOCUMENT", value_parser = Selection::parse, required_unless_present = "cancel")]
+    pub documents: Option<Selection>,
 
     /// Bring them to this destination, in place of the spool
     #[arg(long, value_name = "NAME")]
     pub to: Option<String>,
+
+    /// Take documents out of the queue for the spool again; without DOCUMENT all that wait for their turn
+    #[arg(long, conflicts_with = "to")]
+    pub cancel: bool,
 }
 
 #[derive(Debug, Args)]

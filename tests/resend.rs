@@ -92,6 +92,35 @@ fn a_range_is_offered_again_one_after_the_other_before_anything_new() {
 }
 
 #[test]
+fn a_queue_can_be_cancelled_in_part_and_as_a_whole() {
+    let place = place("");
+    let sent = rounds(&place, 5);
+    place.run(&["resend", "--cancel"]).expect(69);
+    place.run(&["resend"]).expect(64);
+    place.run(&["resend", "1..5"]).expect(0);
+    let said = place.run(&["resend", "--cancel", "2..3"]).expect(0).stdout;
+    assert_eq!(
+        said,
+        "document 2: is not offered again\ndocument 3: is not offered again\n"
+    );
+    assert_eq!(place.status()["resends"], serde_json::json!([4, 5]));
+    // The one that is offered is for `release`.
+    let refused = place.run(&["resend", "--cancel", "1"]).expect(69);
+    assert!(refused.stderr.contains("billdrop release"), "{refused:?}");
+    place.run(&["resend", "--cancel"]).expect(0);
+    assert_eq!(place.status()["resends"], serde_json::json!([]));
+    let history = place.run(&["history", "4"]).expect(0).stdout;
+    assert!(history.contains("not resent  cancelled by "), "{history}");
+    fs::remove_file(&sent[0].path).unwrap();
+    let next = place.capture();
+    assert_eq!(place.information(&next)["sequenceNumber"], 6);
+    // And they can be asked for again.
+    fs::remove_file(next).unwrap();
+    place.run(&["resend", "4"]).expect(0);
+    assert_eq!(fs::read(&sent[3].path).unwrap(), sent[3].octets);
+}
+
+#[test]
 fn the_last_document_stays_the_last_when_an_earlier_one_is_offered_again() {
     let place = place("");
     rounds(&place, 3);
@@ -239,8 +268,8 @@ fn a_destination_gets_it_once_more_and_reads_the_file_itself() {
         verified: "sha256".to_owned(),
         renamed: true,
     };
-    assert!(known.arrived(1, "billing", &how).unwrap());
-    assert!(!known.arrived(1, "billing", &how).unwrap(), "once");
+    assert!(known.arrived(1, "billing", &how, None).unwrap());
+    assert!(!known.arrived(1, "billing", &how, None).unwrap(), "once");
     place.run(&["capture"]).expect(75);
     assert!(!place.state().join("archive").join(name).exists(), "compressed again");
     let history = place.run(&["history", "1"]).expect(0).stdout;

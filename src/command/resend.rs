@@ -25,7 +25,13 @@ pub fn run(cli: &cli::Cli, args: &cli::Resend) -> Result<()> {
     let mut ledger = spool::open_ledger(&spool, &setting.hostname, &setting.managers(), now, &locked)?;
     let tell = |row: &Row| setting.tell_offer(row);
     spool::recover(&spool, &mut ledger, &tell, now, &locked)?;
-    let rows = selected(&ledger, &args.documents)?;
+    if args.cancel {
+        return cancel(&mut ledger, args.documents.as_ref());
+    }
+    let Some(documents) = &args.documents else {
+        return Err(Error::new(Exit::Usage, "which documents?"));
+    };
+    let rows = selected(&ledger, documents)?;
     // All or nothing: before one is sent, every one is found to be what was written.
     for row in &rows {
         check(&spool, row, args.to.is_some())?;
@@ -48,6 +54,35 @@ pub fn run(cli: &cli::Cli, args: &cli::Resend) -> Result<()> {
     let said = say(&spool, &ledger, &rows, args.to.as_deref());
     deliver::due(&mut ledger, &setting);
     said
+}
+
+/// What waits for its turn, not what is offered already: that is for `release`.
+fn cancel(ledger: &mut Ledger, selection: Option<&Selection>) -> Result<()> {
+    let now = Utc::now();
+    let wanted = match selection {
+        None => None,
+        Some(Selection::Numbers(first, last)) => Some((*first, *last)),
+        Some(selection) => selected(ledger, selection)?
+            .first()
+            .map(|row| (row.sequence, row.sequence)),
+    };
+    let mut queue = ledger.queue()?;
+    queue.retain(|wish| wanted.is_none_or(|(first, last)| (first..=last).contains(&wish.sequence)));
+    if queue.is_empty() {
+        return Err(
+            Error::new(Exit::Unavailable, "none of these documents waits for its turn").next(
+                "billdrop status shows the queue. The document that is offered is moved aside by billdrop release.",
+            ),
+        );
+    }
+    let who = operator();
+    let wishes: Vec<i64> = queue.iter().map(|wish| wish.id).collect();
+    ledger.resends_cancelled(&wishes, &format!("cancelled by {who}"), now)?;
+    print(|out| {
+        queue
+            .iter()
+            .try_for_each(|wish| writeln!(out, "document {}: is not offered again", wish.sequence))
+    })
 }
 
 fn say(spool: &Spool, ledger: &Ledger, rows: &[Row], destination: Option<&str>) -> Result<()> {

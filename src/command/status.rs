@@ -12,7 +12,7 @@ use super::{ago, counted, print, setting::Setting};
 use crate::{
     cli,
     exit::{Error, Exit, Result},
-    ledger::{Event, Gap, Ledger, LedgerError, Pending, Row, State},
+    ledger::{Event, Gap, Ledger, LedgerError, Pending, Row, State, Transfer},
     spool::{self, Spool, Watch},
 };
 
@@ -116,6 +116,18 @@ struct Destination {
     last_error: Option<String>,
     last_delivered: Option<u64>,
     last_delivered_at: Option<DateTime<Utc>>,
+    /// The last few, oldest first.
+    transfers: Vec<Transferred>,
+}
+
+/// How fast a document was brought there.
+#[derive(Debug, Serialize)]
+struct Transferred {
+    sequence: u64,
+    at: DateTime<Utc>,
+    octets: u64,
+    seconds: f64,
+    octets_per_second: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -237,6 +249,9 @@ impl Status {
         for (index, destination) in self.destinations.iter().enumerate() {
             let title = if index == 0 { "destinations" } else { "" };
             line(title, destination.text(self.now))?;
+            if let Some(throughput) = destination.throughput() {
+                line("", format!("  {throughput}"))?;
+            }
             if let Some(error) = &destination.last_error {
                 let tries = counted(destination.attempts.into(), "attempt");
                 line("", format!("  {tries} for the next one: {error}"))?;
@@ -328,6 +343,11 @@ impl Destination {
                 last_error: next.and_then(|next| next.last_error),
                 last_delivered: last.as_ref().map(|last| last.sequence),
                 last_delivered_at: last.and_then(|last| last.delivered).map(|how| how.at),
+                transfers: ledger
+                    .transfers(&destination.name)?
+                    .into_iter()
+                    .map(Transferred::of)
+                    .collect(),
                 ..Destination::named(&destination.name)
             });
         }
@@ -348,7 +368,30 @@ impl Destination {
             last_error: None,
             last_delivered: None,
             last_delivered_at: None,
+            transfers: Vec::new(),
         }
+    }
+
+    /// `12.3 MB in 0.4 s, 30.0 MB/s; the last 5 together 28.1 MB/s`
+    fn throughput(&self) -> Option<String> {
+        let size = |octets: u64| bytesize::ByteSize(octets).display().si();
+        let last = self.transfers.last()?;
+        let mut text = format!(
+            "last transfer: {} in {:.1} s, {}/s",
+            size(last.octets),
+            last.seconds,
+            size(last.octets_per_second)
+        );
+        if self.transfers.len() > 1 {
+            let octets = self.transfers.iter().fold(0, |sum, t| t.octets.saturating_add(sum));
+            let seconds = self.transfers.iter().map(|t| t.seconds).sum();
+            text += &format!(
+                "; the last {} together {}/s",
+                self.transfers.len(),
+                size(rate(octets, seconds))
+            );
+        }
+        Some(text)
     }
 
     fn text(&self, now: DateTime<Utc>) -> String {
@@ -375,6 +418,24 @@ impl Destination {
         }
         format!("{}: {}", self.name, parts.join(", "))
     }
+}
+
+impl Transferred {
+    fn of(transfer: Transfer) -> Self {
+        let seconds = transfer.milliseconds as f64 / 1000.0;
+        Transferred {
+            sequence: transfer.sequence,
+            at: transfer.at,
+            octets: transfer.octets,
+            seconds,
+            octets_per_second: rate(transfer.octets, seconds),
+        }
+    }
+}
+
+/// Octets a second. What took no time that could be measured took a millisecond.
+fn rate(octets: u64, seconds: f64) -> u64 {
+    (octets as f64 / seconds.max(0.001)) as u64
 }
 
 impl Document {

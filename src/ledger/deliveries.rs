@@ -3,8 +3,11 @@
 //! A delivery is `pending` from the seal of its document until the destination has the document, whole. Nothing ends
 //! it but that, or the operator who gives the destination up.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+use serde::{Deserialize, Serialize};
 
 use super::{Ledger, Result, Row, Tell, outbox, read_time, written};
 
@@ -36,6 +39,20 @@ pub struct Delivered {
     /// Whether it got its name only when it was whole.
     pub renamed: bool,
 }
+
+/// How long it took to bring a document to a destination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    pub sequence: u64,
+    /// When it had arrived.
+    pub at: DateTime<Utc>,
+    pub octets: u64,
+    /// From the first question to the last answer about it, its comparison included.
+    pub milliseconds: u64,
+}
+
+/// How many of them are kept for each destination.
+const TRANSFERS: usize = 5;
 
 /// One place that documents are brought to, as the ledger remembers it.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,8 +129,34 @@ impl Ledger {
         self.deliveries("true ORDER BY sequence, destination", &[])
     }
 
-    /// The document has arrived. Returns whether that was news.
-    pub fn arrived(&mut self, sequence: u64, destination: &str, how: &Delivered) -> Result<bool> {
+    /// The transfers of late to a destination, oldest first.
+    pub fn transfers(&self, destination: &str) -> Result<Vec<Transfer>> {
+        let kept = self.meta(&transfers_key(destination))?;
+        // Nothing hangs on them: what cannot be read is begun anew.
+        Ok(kept
+            .and_then(|kept| serde_json::from_str(&kept).ok())
+            .unwrap_or_default())
+    }
+
+    /// The document has arrived. Returns whether that was news. `took`: unless it was there already.
+    pub fn arrived(
+        &mut self,
+        sequence: u64,
+        destination: &str,
+        how: &Delivered,
+        took: Option<Duration>,
+    ) -> Result<bool> {
+        let mut transfers = self.transfers(destination)?;
+        if let Some(took) = took {
+            transfers.push(Transfer {
+                sequence,
+                at: how.at,
+                octets: how.octets,
+                milliseconds: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            });
+            transfers.drain(..transfers.len().saturating_sub(TRANSFERS));
+        }
+        let transfers = serde_json::to_string(&transfers).unwrap_or_default();
         self.transact("note a delivery", |db| {
             let changed = db.execute(
                 "UPDATE delivery SET state = 'delivered', attempts = attempts + 1, next_attempt = NULL, \
@@ -132,6 +175,7 @@ impl Ledger {
                 "UPDATE resend SET finished = ?3 WHERE sequence = ?1 AND destination = ?2 AND finished IS NULL",
                 params![sequence as i64, destination, written(how.at)],
             )?;
+            super::put_meta(db, &transfers_key(destination), &transfers)?;
             Ok(changed > 0)
         })
     }
@@ -207,6 +251,7 @@ impl Ledger {
     pub fn forget_destination(&mut self, name: &str) -> Result<usize> {
         self.transact("forget a destination", |db| {
             db.execute("DELETE FROM destination WHERE name = ?1", [name])?;
+            db.execute("DELETE FROM meta WHERE key = ?1", [transfers_key(name)])?;
             db.execute("DELETE FROM resend WHERE destination = ?1 AND finished IS NULL", [name])?;
             db.execute(
                 "DELETE FROM delivery WHERE destination = ?1 AND state = 'pending'",
@@ -284,6 +329,10 @@ impl Delivery {
             delivered,
         })
     }
+}
+
+fn transfers_key(destination: &str) -> String {
+    format!("transfers of {destination}")
 }
 
 pub(super) fn time(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<Option<DateTime<Utc>>> {

@@ -31,7 +31,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, ffi, 
 use serde::{Deserialize, Serialize};
 
 pub use copies::ArchivedCopy;
-pub use deliveries::{Delivered, Delivery, DeliveryState, Destination};
+pub use deliveries::{Delivered, Delivery, DeliveryState, Destination, Transfer};
 pub use documents::{Releasing, Retrieval, Row, Sealing, State};
 pub use event::{CollectionStatus, Event};
 pub use gaps::{Gap, GapKind, Skip};

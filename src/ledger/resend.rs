@@ -110,6 +110,19 @@ impl Ledger {
         .map(drop)
     }
 
+    /// The operator does not want these any more: all of them, or none.
+    pub fn resends_cancelled(&mut self, ids: &[i64], reason: &str, at: DateTime<Utc>) -> Result<()> {
+        self.transact("cancel wishes for documents", |db| {
+            for id in ids {
+                db.execute(
+                    "UPDATE resend SET finished = ?2, failure = ?3 WHERE id = ?1 AND begun IS NULL AND finished IS NULL",
+                    params![id, written(at), reason],
+                )?;
+            }
+            Ok(())
+        })
+    }
+
     fn resends(&self, condition: &str) -> Result<Vec<Resend>> {
         let sql = format!("SELECT {COLUMNS} FROM resend WHERE {condition}");
         self.run("list wishes for documents", |db| {

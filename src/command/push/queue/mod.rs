@@ -8,6 +8,8 @@
 //! | `STATE/push-NAME.lock` | held by the run that works for this destination |
 //! | `STATE/push-NAME.file` | what is sent, where it is no file yet: the test, or a copy that was compressed |
 
+mod alarms;
+
 use std::{
     fmt::Write as _,
     fs::{self, File},
@@ -32,15 +34,12 @@ use crate::{
     },
     document,
     exit::{Error, Exit, Result},
-    ledger::{self, Delivered, Event, Ledger, Row, State, Tell},
+    ledger::{self, Delivered, Ledger, Row, State},
     spool::{CopyError, Lock, Locked, Spool},
 };
 
 /// The same for everybody and always, so that one that is there already is the right one.
 const TEST: &str = "billdrop can bring documents here. This file may be deleted.\n";
-
-/// How many failing runs, one after the other, are worth an alarm.
-const ALARMING: u32 = 2;
 
 /// An attempt waits for answers at least this long, even if patience is nearly over.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -263,13 +262,15 @@ impl<'a> Queue<'a> {
             modified: SystemTime::now(),
         };
         let receipt = link.put(&shipment, &mut |_| ()).map_err(Trouble::Delivery)?;
+        let is_gone = link.remove_test().map_err(Trouble::Delivery)?;
         let now = Utc::now();
         self.ledger.destination_tested(&self.push.name, now)?;
         self.state.tested = Some(now);
         tracing::info!(
-            "tried {} with the file {TEST_NAME}: {}",
+            "tried {} with the file {TEST_NAME}: {}{}",
             self.push.name,
-            compared(&receipt)
+            compared(&receipt),
+            if is_gone { "" } else { "; it cannot be removed there" }
         );
         Ok(self.works()?)
     }
@@ -331,102 +332,11 @@ impl<'a> Queue<'a> {
             verified: receipt.verified.token().to_owned(),
             renamed: receipt.renamed,
         };
-        self.ledger.arrived(row.sequence, &self.push.name, &how)?;
+        let took = (!receipt.found).then_some(receipt.elapsed);
+        self.ledger.arrived(row.sequence, &self.push.name, &how, took)?;
         (self.done, self.delivered) = (row.sequence, self.delivered + 1);
         tracing::info!("pushed {} to {}: {}", row.name, self.push.name, throughput(receipt));
         self.works()
-    }
-
-    /// It has taken something.
-    fn works(&mut self) -> Result<()> {
-        if self.state.failures == 0 {
-            return Ok(());
-        }
-        let now = Utc::now();
-        let mut events = Vec::new();
-        if self.state.alarmed.is_some() {
-            tracing::warn!("{} takes documents again", self.push.name);
-            events.push(Event::DestinationRecovered {
-                destination: self.push.name.clone(),
-                at: now,
-            });
-        }
-        let tell = Tell::new(&self.setting.managers(), &events);
-        self.ledger.destination_state(&self.push.name, 0, None, &tell, now)?;
-        (self.state.failures, self.state.alarmed) = (0, None);
-        Ok(())
-    }
-
-    /// Notes a failed attempt with the document that was next.
-    fn note(&mut self, error: &DeliveryError, wait: Duration) -> Result<()> {
-        if let Some(next) = self.ledger.next_delivery(&self.push.name, self.done)? {
-            let again = Utc::now() + wait;
-            self.ledger
-                .delivery_failed(next.sequence, &self.push.name, error.message(), again)?;
-        }
-        Ok(())
-    }
-
-    /// The run ends without having brought everything: from the second time on that is an alarm.
-    fn fails(&mut self, error: &DeliveryError) -> Result<End> {
-        let now = Utc::now();
-        let failures = self.state.failures.saturating_add(1);
-        let is_alarming = failures >= ALARMING;
-        let (mut alarmed, mut events) = (self.state.alarmed, Vec::new());
-        if is_alarming {
-            tracing::error!("{error}\n  {failures} runs have failed, one after the other; later ones try again.");
-            alarmed = alarmed.or(Some(now));
-            events.push(self.failed(error.message())?);
-        } else {
-            tracing::warn!("{error}\n  Later runs try again.");
-        }
-        let tell = Tell::new(&self.setting.managers(), &events);
-        self.ledger
-            .destination_state(&self.push.name, failures, alarmed, &tell, now)?;
-        Ok(End::Failed(Failed {
-            reason: error.message().to_owned(),
-            is_alarming,
-            is_refusal: error.failure().is_refusal(),
-        }))
-    }
-
-    /// A document that can never be delivered is an error each time, and told once. It stays pending: nobody but an
-    /// operator may forget it.
-    fn give_up(&mut self, sequence: u64, reason: &str) -> Result<()> {
-        let name = &self.push.name;
-        let reason = format!("document {sequence} cannot be brought to {name}: {reason}");
-        tracing::error!("{reason}");
-        let now = Utc::now();
-        let before = self.ledger.next_delivery(name, sequence.saturating_sub(1))?;
-        if before.and_then(|delivery| delivery.last_error).as_ref() != Some(&reason) {
-            let tell = Tell::new(&self.setting.managers(), &[self.failed(&reason)?]);
-            self.ledger.notify(&tell, now)?;
-        }
-        self.ledger.delivery_failed(sequence, name, &reason, now)?;
-        self.done = sequence;
-        self.hopeless.push(reason);
-        Ok(())
-    }
-
-    fn failed(&self, reason: &str) -> Result<Event> {
-        let pending = self.ledger.pending_deliveries(&self.push.name)?.len();
-        Ok(Event::DestinationFailed {
-            destination: self.push.name.clone(),
-            pending: u32::try_from(pending).unwrap_or(u32::MAX),
-            reason: reason.to_owned(),
-            at: Utc::now(),
-        })
-    }
-
-    fn end(&self) -> End {
-        match self.hopeless.first() {
-            None => End::Complete,
-            Some(reason) => End::Failed(Failed {
-                reason: reason.clone(),
-                is_alarming: true,
-                is_refusal: false,
-            }),
-        }
     }
 
     fn scratch(&self) -> PathBuf {
