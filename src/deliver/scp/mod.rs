@@ -32,7 +32,8 @@ pub fn connect(destination: &Destination) -> Result<Box<dyn Link>> {
         shell,
         sink: None,
         fast_sink: None,
-        fast: ssh.faster(),
+        fast: None,
+        is_fast_tried: false,
         ssh,
         directory: destination.endpoint.directory.clone(),
         timeout: destination.timeout,
@@ -53,6 +54,7 @@ struct Scp {
     fast_sink: Option<Box<dyn Conversation>>,
     /// For large documents. None where there is no such way, or it has failed.
     fast: Option<Box<dyn Ssh>>,
+    is_fast_tried: bool,
     ssh: Box<dyn Ssh>,
     directory: String,
     timeout: Duration,
@@ -168,6 +170,10 @@ impl Scp {
     fn fast(&mut self, command: &str, shipment: &Shipment<'_>) -> Option<Box<dyn Conversation>> {
         if shipment.octets < beside::LARGE {
             return None;
+        }
+        if !self.is_fast_tried {
+            self.is_fast_tried = true;
+            self.fast = self.ssh.faster();
         }
         match start(self.fast.as_mut()?.as_mut(), command) {
             Ok(talk) => Some(talk),

@@ -113,7 +113,10 @@ pub struct Syncing<'a> {
 impl Syncing<'_> {
     pub fn keep(&mut self, need: Need, target: &Target, shipment: &Shipment<'_>) -> Result<()> {
         match need {
-            Need::Life => self.client.look(self.partial).map(drop),
+            Need::Life => {
+                self.client.patience(target.timeout);
+                self.client.look(self.partial).map(drop)
+            }
             Need::Sync(sent) => {
                 self.hash(sent.saturating_sub(beside::ON_THE_WAY))?;
                 self.sync(target, shipment)
@@ -132,6 +135,8 @@ impl Syncing<'_> {
     }
 
     fn sync(&mut self, target: &Target, shipment: &Shipment<'_>) -> Result<()> {
+        // Starting and ending the checksum sets another limit.
+        self.client.patience(shell::patience(target.timeout, shipment.octets));
         if self.handle.is_none() && self.client.has("fsync@openssh.com") {
             self.handle = self.client.open(self.partial, packet::FOR_WRITING)?.ok();
         }
@@ -155,6 +160,7 @@ impl Syncing<'_> {
             Some(hashing) => hashing.end(shipment.octets, shell::patience(target.timeout, shipment.octets))?,
             None => None,
         };
+        self.client.patience(target.timeout);
         if let Some(handle) = self.handle.take() {
             let _ = self.client.close(handle)?;
         }
