@@ -7,6 +7,7 @@ mod known_hosts;
 mod library;
 mod login;
 mod program;
+mod watchdog;
 
 use std::{
     io::{Read, Write},
