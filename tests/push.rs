@@ -560,3 +560,109 @@ fn endure(call: &Call, fault: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+fn lose_the_ledger(site: &Site) {
+    for file in names(&site.place.state())
+        .iter()
+        .filter(|name| name.starts_with("ledger"))
+    {
+        fs::remove_file(site.place.state().join(file)).unwrap();
+    }
+}
+
+#[test]
+fn a_rebuilt_ledger_knows_what_destinations_have_not_got() {
+    let site = Site::new();
+    let dead = free_port();
+    let tables = |port| {
+        [
+            site.table("good", ONE_ATTEMPT),
+            site.table_at("late", port, ONE_ATTEMPT),
+        ]
+    };
+    site.configure("", &tables(site.sshd.port));
+    site.place.run(&["capture"]).expect(0);
+    let first = site.pick_up();
+    site.configure("", &tables(dead));
+    let mut owed = Vec::new();
+    for _ in 0..3 {
+        site.place.run(&["capture"]);
+        owed.push(site.pick_up());
+    }
+    // One more is sealed and offered, and no destination has heard of it.
+    let mut all = site.arrived("good");
+    site.configure(
+        "",
+        &[("good", dead), ("late", dead)].map(|(name, port)| site.table_at(name, port, ONE_ATTEMPT)),
+    );
+    site.place.run(&["capture"]).expect(69);
+    all.push(site.place.listing().pop().unwrap());
+    lose_the_ledger(&site);
+    // What the billing system has taken away does not come again.
+    fs::remove_file(site.inbox("good").join(&first)).unwrap();
+    fs::remove_file(site.inbox("late").join(&first)).unwrap();
+    site.configure("", &tables(site.sshd.port));
+    let ran = site.place.run(&["capture"]).expect(75);
+    assert!(ran.stderr.contains("late gets 4 of them"), "{ran:?}");
+    assert!(ran.stderr.contains("good gets 1 of them"), "{ran:?}");
+    assert_eq!(site.arrived("late"), all[1..], "{ran:?}");
+    assert_eq!(site.arrived("good"), all[1..], "{ran:?}");
+    assert_eq!(owed, all[1..4]);
+}
+
+#[test]
+fn a_document_that_waits_for_a_push_is_pushed_by_a_rebuilt_ledger_without_any_memory() {
+    let site = Site::new();
+    let before = "[spool]\nretrieved = \"any\"\n";
+    site.configure(before, &[site.table_at("billing", free_port(), ONE_ATTEMPT)]);
+    site.place.run(&["capture"]).expect(0);
+    let waiting = site.place.listing();
+    fs::remove_dir_all(site.place.state()).unwrap();
+    site.configure(before, &[site.table("billing", ONE_ATTEMPT)]);
+    let ran = site.place.run(&["capture"]).expect(0);
+    assert!(ran.stderr.contains("billing gets 1 of them"), "{ran:?}");
+    assert!(ran.stderr.contains("billdrop resend"), "{ran:?}");
+    assert_eq!(site.arrived("billing").len(), 2);
+    assert_eq!(site.arrived("billing")[0], waiting[0]);
+    assert_eq!(site.place.listing(), [""; 0], "nothing waits for ever");
+}
+
+#[test]
+fn a_copy_that_was_damaged_keeps_no_later_document_back_and_never_arrives() {
+    let site = Site::new();
+    site.configure("", &[site.table_at("billing", free_port(), ONE_ATTEMPT)]);
+    for _ in 0..3 {
+        site.place.run(&["capture"]);
+        site.pick_up();
+    }
+    let archive = site.place.state().join("archive");
+    let copies = names(&archive);
+    let mut octets = fs::read(archive.join(&copies[1])).unwrap();
+    octets[300] ^= 1;
+    fs::write(archive.join(&copies[1]), octets).unwrap();
+    site.configure("", &[site.table("billing", ONE_ATTEMPT)]);
+    for _ in 0..2 {
+        let ran = site.place.run(&["push"]).expect(69);
+        assert!(
+            ran.stderr.contains("document 2 cannot be brought to billing"),
+            "{ran:?}"
+        );
+        assert_eq!(site.arrived("billing"), [copies[0].as_str(), copies[2].as_str()]);
+    }
+}
+
+#[test]
+fn history_keeps_the_first_delivery_of_what_was_brought_again() {
+    let site = Site::new();
+    site.configure("[archive]\nkeep = \"1year\"\n", &[site.table("billing", ONE_ATTEMPT)]);
+    site.place.capture();
+    site.pick_up();
+    site.place.run(&["resend", "1", "--to", "billing"]).expect(0);
+    site.place.run(&["push"]).expect(0);
+    let life = &site.lives()[0];
+    let pushed = life
+        .iter()
+        .filter(|event| event.starts_with("pushed to billing: "))
+        .count();
+    assert_eq!(pushed, 2, "{life:?}");
+}

@@ -168,8 +168,11 @@ fn resent(resend: &Resend) -> Vec<Event> {
         events.push(event(Some(at), "offered", String::new()));
     }
     if let Some(at) = resend.earlier_retrieved {
-        let how = resend.earlier_how.as_deref().map_or("", in_words);
-        events.push(event(Some(at), "retrieved", how.to_owned()));
+        let how = resend.earlier_how.as_deref().unwrap_or_default();
+        events.push(match &resend.destination {
+            None => event(Some(at), "retrieved", in_words(how).to_owned()),
+            Some(destination) => event(Some(at), "pushed", format!("to {destination}: {how}")),
+        });
     }
     match (&resend.failure, resend.begun, &resend.destination) {
         (Some(failure), _, _) => events.push(event(resend.finished, "not resent", failure.clone())),
