@@ -666,3 +666,73 @@ fn history_keeps_the_first_delivery_of_what_was_brought_again() {
         .count();
     assert_eq!(pushed, 2, "{life:?}");
 }
+
+#[test]
+fn a_push_in_which_nothing_moves_is_told() {
+    let site = Site::new();
+    let manager = Snmptrapd::start();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let table = site.table_at("silent", port, "patience = \"0s\"\ntimeout = \"1h\"\n");
+    let before = format!("[spool]\nalarm-after = \"1s\"\n{}", notify(&manager));
+    site.configure("", &[site.table_at("silent", free_port(), ONE_ATTEMPT)]);
+    site.place.run(&["capture"]).expect(0);
+    site.configure(&before, &[table]);
+    let mut command = site.place.command(&["push"]);
+    let _hangs = Peer::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()), "billdrop");
+    let _connection = silent.accept().unwrap();
+    let quick = site.place.run(&["push"]).expect(0);
+    assert_eq!(quick.stdout, "silent: another billdrop is at it\n");
+    thread::sleep(Duration::from_millis(1100));
+    let ran = site.place.run(&["push"]).expect(69);
+    assert!(ran.stderr.contains("nothing has moved for 1s"), "{ran:?}");
+    manager.wait_for("nothing has moved", LIMIT);
+}
+
+#[test]
+fn root_leaves_nothing_behind_that_is_in_the_way_of_the_user_who_captures() {
+    if !rustix::process::geteuid().is_root() {
+        return say("root_leaves_nothing_behind: not tried; this is not root");
+    }
+    let site = Site::new();
+    site.configure("", &[site.table_at("billing", free_port(), ONE_ATTEMPT)]);
+    site.place.run(&["capture"]).expect(0);
+    let lock = site.place.state().join("push-billing.lock");
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::chown(site.place.state(), Some(22003), Some(22003)).unwrap();
+    let ran = site.place.run(&["push"]).expect(77);
+    assert!(ran.stderr.contains("Run billdrop as that user"), "{ran:?}");
+    assert!(!lock.exists());
+}
+
+#[test]
+fn two_destinations_at_one_place_are_a_mistake() {
+    let site = Site::new();
+    let table = site.table("billing", ONE_ATTEMPT);
+    let twice = table.replace("name = \"billing\"", "name = \"again\"");
+    site.configure("", &[table, twice.clone()]);
+    let ran = site.place.run(&["capture"]).expect(78);
+    assert!(ran.stderr.contains("the same place as that of \"billing\""), "{ran:?}");
+    let other = format!("{twice}remote-name = \"again-{{name}}\"\n");
+    site.configure("", &[site.table("billing", ONE_ATTEMPT), other]);
+    site.place.run(&["capture"]).expect(0);
+    // Both want to try the place with the same file at the same time.
+    site.place.run(&["push"]).expect(0);
+    assert_eq!(site.arrived("billing").len(), 2);
+}
+
+#[test]
+fn what_fails_on_our_own_disk_is_told_too() {
+    let site = Site::new();
+    let manager = Snmptrapd::start();
+    site.configure(&notify(&manager), &[site.table("billing", ONE_ATTEMPT)]);
+    fs::create_dir_all(site.place.state().join("push-billing.file")).unwrap();
+    let state = site.place.state();
+    fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let ran = site.place.run(&["capture"]).expect(69);
+    assert!(ran.stderr.contains("nothing can be brought to billing"), "{ran:?}");
+    manager.wait_for("BILLDROP-MIB::billdropDestinationFailed", LIMIT);
+    fs::remove_dir(state.join("push-billing.file")).unwrap();
+    site.place.run(&["push"]).expect(0);
+    manager.wait_for("BILLDROP-MIB::billdropDestinationRecovered", LIMIT);
+}
