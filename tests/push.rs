@@ -158,6 +158,11 @@ fn a_dead_destination_gets_everything_in_order_when_it_is_back_and_the_other_is_
     }
     let line = manager.wait_for("billdropDeliveriesPending.0 = Gauge32: 3", LIMIT);
     assert!(line.contains("billdropDestinationName.0 = STRING: dead"), "{line}");
+    let text = site.place.run(&["history"]).expect(0).stdout;
+    assert!(
+        text.contains("not yet               to be pushed to dead, 3 attempts"),
+        "{text}"
+    );
     let text = site.place.run(&["status"]).expect(0).stdout;
     assert!(text.contains("dead: 3 documents pending"), "{text}");
     assert!(text.contains("FAILS: 3 runs one after the other"), "{text}");
@@ -735,4 +740,48 @@ fn what_fails_on_our_own_disk_is_told_too() {
     fs::remove_dir(state.join("push-billing.file")).unwrap();
     site.place.run(&["push"]).expect(0);
     manager.wait_for("BILLDROP-MIB::billdropDestinationRecovered", LIMIT);
+}
+
+#[test]
+fn check_says_how_a_host_is_made_known_and_what_is_wrong_with_a_key() {
+    let site = Site::new();
+    let table = site.table("billing", ONE_ATTEMPT);
+    let none = site.place.path().join("none");
+    let unknown = format!(
+        "{}known-hosts = {none:?}\n",
+        table.replace("known-hosts", "#known-hosts")
+    );
+    site.configure("", std::slice::from_ref(&unknown));
+    let ran = site.place.run(&["check", "--connect"]).expect(69);
+    let line = format!("\n  [127.0.0.1]:{} ssh-ed25519 ", site.sshd.port);
+    let added = ran.stdout.split_once(&line).unwrap_or_else(|| panic!("{ran:?}")).1;
+    let added = format!("{}{}\n", line.trim_start(), added.lines().next().unwrap());
+    fs::write(&none, added).unwrap();
+    site.place.run(&["check", "--connect"]).expect(0);
+
+    let mode = |mode| fs::set_permissions(site.sshd.identity(), std::os::unix::fs::PermissionsExt::from_mode(mode));
+    mode(0o640).unwrap();
+    let ran = site.place.run(&["check"]).expect(69);
+    assert!(ran.stdout.contains("others can read"), "{ran:?}");
+    assert!(ran.stdout.contains("chmod 600"), "{ran:?}");
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Of another user's file, as of one of root's in /etc, a group may read.
+    std::os::unix::fs::chown(site.sshd.identity(), Some(22003), None).unwrap();
+    site.place.run(&["check", "--connect"]).expect(0);
+    mode(0o644).unwrap();
+    site.place.run(&["check"]).expect(69);
+}
+
+#[test]
+fn where_nobody_picks_up_resend_says_that_it_will_wait_for_that() {
+    let site = Site::new();
+    let table = site.table("billing", ONE_ATTEMPT);
+    site.configure("[archive]\nkeep = \"1year\"\n[spool]\nretrieved = \"any\"\n", &[table]);
+    site.place.run(&["capture"]).expect(0);
+    let ran = site.place.run(&["resend", "1"]).expect(0);
+    assert!(ran.stderr.contains("resend --to NAME"), "{ran:?}");
+    let ran = site.place.run(&["resend", "1", "--to", "billing"]).expect(0);
+    assert!(!ran.stderr.contains("resend --to NAME"), "{ran:?}");
 }

@@ -220,7 +220,7 @@ impl Life {
         writeln!(out, "    {:<22}docId {}", "", self.doc_id)?;
         for event in &self.events {
             let at = event.at.map_or("not yet".to_owned(), shown);
-            let line = format!("    {at:<22}{:<12}{}", event.what, event.detail);
+            let line = format!("    {at:<22}{:<11} {}", event.what, event.detail);
             writeln!(out, "{}", line.trim_end())?;
         }
         Ok(())

@@ -4,6 +4,7 @@
 
 use std::{fs::File, io, os::unix::fs::MetadataExt, path::Path};
 
+use nix::unistd::{User, geteuid};
 use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
 
 use crate::{
@@ -46,20 +47,35 @@ fn reveal(key: &str, secret: &Option<Secret>) -> Result<Option<String>> {
     revealed.map_err(|e| DeliveryError::new(Failure::Configuration, format!("{key}: {e}")))
 }
 
-/// A private key that others can read is no proof any more; ssh(1) refuses it, too.
-fn check_identity(path: &Path) -> Result<()> {
+/// A private key that others can read is no proof any more. As with ssh(1) a file of root's may be read by a group: what
+/// lies in /etc for this program alone has to be.
+pub fn check_identity(path: &Path) -> Result<()> {
     let refuse = |reason: String| DeliveryError::new(Failure::Configuration, format!("identity: {reason}"));
+    let own = || match User::from_uid(geteuid()) {
+        Ok(Some(user)) => user.name,
+        _ => geteuid().to_string(),
+    };
     let found = File::open(path).and_then(|file| file.metadata());
-    let found = found.map_err(|e| refuse(format!("cannot read {}: {e}", path.display())))?;
-    match found.mode() & 0o077 {
-        0 => Ok(()),
+    let found = found.map_err(|e| {
+        let error = refuse(format!("cannot read {}: {e}", path.display()));
+        match e.kind() {
+            io::ErrorKind::PermissionDenied => error.next(format!("chown {} {}", own(), path.display())),
+            _ => error,
+        }
+    })?;
+    let others = match found.uid() == geteuid().as_raw() {
+        true => 0o077,
+        false => 0o007,
+    };
+    match found.mode() & others {
         _ if !found.is_file() => Err(refuse(format!("{} is not a file", path.display()))),
+        0 => Ok(()),
         _ => Err(refuse(format!(
             "others can read {} (mode {:04o})",
             path.display(),
             found.mode() & 0o7777
         ))
-        .next(format!("chmod 600 {}", path.display()))),
+        .next(format!("chown {0} {1}; chmod 600 {1}", own(), path.display()))),
     }
 }
 

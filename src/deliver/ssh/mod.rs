@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+pub use login::check_identity;
+
 use super::{Destination, Result};
 
 /// Runs things at the other side, one at a time.
