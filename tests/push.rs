@@ -785,3 +785,34 @@ fn where_nobody_picks_up_resend_says_that_it_will_wait_for_that() {
     let ran = site.place.run(&["resend", "1", "--to", "billing"]).expect(0);
     assert!(!ran.stderr.contains("resend --to NAME"), "{ran:?}");
 }
+
+#[test]
+fn an_agent_that_does_not_answer_is_given_up_in_time() {
+    let site = Site::new();
+    let table = site.table("billing", "patience = \"0s\"\ntimeout = \"1s\"\nagent = true\n");
+    site.configure("", &[table.replace("identity", "#identity")]);
+    let socket = site.place.path().join("agent");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    site.place.run(&["capture"]).expect(0);
+    let mut command = site.place.command(&["push"]);
+    command
+        .env("SSH_AUTH_SOCK", &socket)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut push = Peer::spawn(&mut command, "billdrop");
+    wait_until("the push ends", LIMIT, || push.has_ended());
+    let errors = std::io::read_to_string(push.0.stderr.take().unwrap()).unwrap();
+    assert!(errors.contains("agent (no answer in time)"), "{errors}");
+}
+
+#[test]
+fn an_alarm_is_over_when_nothing_is_lacking_any_more() {
+    let (site, _) = owing();
+    let struck = try_fault(&site.place, &["push"], &("fsync".to_owned(), 7), "error=EIO");
+    let (Ok(struck) | Err(struck)) = struck;
+    assert_eq!(struck.status, 69, "{struck:?}");
+    site.place.run(&["push"]).expect(0);
+    let state = site.destination("billing");
+    assert_eq!(state["failures"], 0, "{state} after {struck:?}");
+    assert!(state["alarmed"].is_null(), "{state} after {struck:?}");
+}

@@ -232,7 +232,13 @@ impl<'a> Queue<'a> {
             let before = self.delivered;
             self.locked.moves();
             let error = match self.attempt() {
-                Ok(()) => return Ok(self.end()),
+                Ok(()) => {
+                    // What failed may have been our own ledger, which knows of the arrival all the same.
+                    if self.ledger.next_delivery(&self.push.name, 0)?.is_none() {
+                        self.works()?;
+                    }
+                    return Ok(self.end());
+                }
                 Err(Trouble::Own(e)) => return Err(e),
                 Err(Trouble::Delivery(e)) => e,
             };

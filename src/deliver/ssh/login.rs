@@ -2,7 +2,13 @@
 //!
 //! Each is tried once: servers count failures, and lock accounts.
 
-use std::{fs::File, io, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::unix::{fs::MetadataExt, net::UnixStream},
+    path::Path,
+    time::Duration,
+};
 
 use nix::unistd::{User, geteuid};
 use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
@@ -30,7 +36,7 @@ pub fn log_in(session: &Session, destination: &Destination) -> Result<()> {
         refused: Vec::new(),
     };
     if destination.agent {
-        attempts.agent(destination.identity.as_deref())?;
+        attempts.agent(destination.identity.as_deref(), destination.timeout)?;
     }
     if let Some(identity) = &destination.identity {
         attempts.identity(identity, passphrase.as_deref())?;
@@ -114,8 +120,16 @@ impl Attempts<'_> {
     }
 
     /// With an identity whose public half lies beside it, only that key of the agent.
-    fn agent(&mut self, identity: Option<&Path>) -> Result<()> {
+    fn agent(&mut self, identity: Option<&Path>, limit: Duration) -> Result<()> {
         if !self.wants("publickey") {
+            return Ok(());
+        }
+        if let Err(e) = agent_answers(limit) {
+            let why = match e.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+                _ => e.to_string(),
+            };
+            self.refused.push(format!("agent ({why})"));
             return Ok(());
         }
         let wanted = identity.and_then(public_half);
@@ -185,6 +199,21 @@ impl Attempts<'_> {
         );
         Err(DeliveryError::new(Failure::Login, reason))
     }
+}
+
+/// Asks the agent for its keys, with a time limit, which the library does not have: that of a session that is over may never
+/// answer. Without an agent there is nothing to ask.
+fn agent_answers(limit: Duration) -> io::Result<()> {
+    /// SSH_AGENTC_REQUEST_IDENTITIES (draft-ietf-sshm-ssh-agent), with its length.
+    const WHICH_KEYS: [u8; 5] = [0, 0, 0, 1, 11];
+    let Some(socket) = std::env::var_os("SSH_AUTH_SOCK") else {
+        return Ok(());
+    };
+    let mut agent = UnixStream::connect(socket)?;
+    agent.set_read_timeout(Some(limit))?;
+    agent.set_write_timeout(Some(limit))?;
+    agent.write_all(&WHICH_KEYS)?;
+    agent.read_exact(&mut [0; 5])
 }
 
 /// `identity.pub`, without its comment.
