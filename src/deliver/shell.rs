@@ -4,18 +4,18 @@
 //! what is expected here, and everything goes on without.
 
 use std::{
-    io::{Read, Write},
-    time::Duration,
+    io::Write,
+    time::{Duration, Instant},
 };
 
 use super::{
     DeliveryError, Failure, Result,
     error::{said, said_last},
-    ssh::{Conversation, Ssh},
+    ssh::{self, Conversation, Ssh},
 };
 
 /// Longest output of a script that is read.
-const LONGEST_OUTPUT: u64 = 16 << 10;
+const LONGEST_OUTPUT: usize = 16 << 10;
 
 /// The first line of every answer.
 const MARK: &str = "billdrop-answer";
@@ -78,7 +78,12 @@ impl Shell {
             .write_all(line.as_bytes())
             .map_err(|e| DeliveryError::wire(doing, &e))?;
         let end = format!("{END}\n");
+        let begun = Instant::now();
         while !self.received.ends_with(end.as_bytes()) {
+            // Each read has its limit, but an answer may come octet by octet.
+            if begun.elapsed() > patience {
+                return Err(DeliveryError::wire(doing, &std::io::ErrorKind::TimedOut.into()));
+            }
             if !self.more()? {
                 return Err(DeliveryError::wire(doing, &std::io::ErrorKind::UnexpectedEof.into()));
             }
@@ -101,7 +106,7 @@ impl Shell {
             .read(&mut buffer)
             .map_err(|e| DeliveryError::wire(doing, &e))?;
         self.received.extend(&buffer[..octets]);
-        match self.received.len() as u64 > LONGEST_OUTPUT {
+        match self.received.len() > LONGEST_OUTPUT {
             true => Err(DeliveryError::new(Failure::Remote, "the shell there says too much")),
             false => Ok(octets > 0),
         }
@@ -143,7 +148,7 @@ impl Hashing {
     pub fn end(mut self, octets: u64, patience: Duration) -> Result<Option<String>> {
         self.talk.patience(patience);
         self.there_are(octets)?;
-        Ok(answer_of(self.talk)?.and_then(|lines| found(&lines).1))
+        Ok(answer_of(self.talk, patience)?.and_then(|lines| found(&lines).1))
     }
 }
 
@@ -151,19 +156,15 @@ impl Hashing {
 pub fn ask(ssh: &mut dyn Ssh, script: &str, patience: Duration) -> Result<Option<Vec<String>>> {
     let mut talk = ssh.run(&command(script))?;
     talk.patience(patience);
-    answer_of(talk)
+    answer_of(talk, patience)
 }
 
 /// What a script says that has nothing more to read.
-fn answer_of(mut talk: Box<dyn Conversation>) -> Result<Option<Vec<String>>> {
+fn answer_of(mut talk: Box<dyn Conversation>, patience: Duration) -> Result<Option<Vec<String>>> {
     let doing = "asking the shell there";
     // A program that has been put in the shell's place may be gone already.
     let _ = talk.end_input();
-    let mut output = Vec::new();
-    Read::by_ref(&mut talk)
-        .take(LONGEST_OUTPUT)
-        .read_to_end(&mut output)
-        .map_err(|e| DeliveryError::wire(doing, &e))?;
+    let output = ssh::read_rest(talk.as_mut(), LONGEST_OUTPUT, patience).map_err(|e| DeliveryError::wire(doing, &e))?;
     talk.end();
     let text = String::from_utf8_lossy(&output);
     let mut lines = text.lines();

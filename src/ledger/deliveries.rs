@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Ledger, Result, Row, Tell, outbox, read_time, written};
+use super::{Ledger, Result, Row, Tell, outbox, owed, read_time, written};
 
 /// One document for one destination.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,6 +81,15 @@ pub(super) fn insert(db: &Connection, sequence: i64, destination: &str) -> rusql
         params![sequence, destination],
     )
     .map(drop)
+}
+
+/// Returns whether there was none.
+pub(super) fn insert_if_new(db: &Connection, sequence: i64, destination: &str) -> rusqlite::Result<bool> {
+    db.execute(
+        "INSERT OR IGNORE INTO delivery (sequence, destination) VALUES (?1, ?2)",
+        params![sequence, destination],
+    )
+    .map(|inserted| inserted > 0)
 }
 
 /// Pending whatever became of it before.
@@ -157,6 +166,7 @@ impl Ledger {
             transfers.drain(..transfers.len().saturating_sub(TRANSFERS));
         }
         let transfers = serde_json::to_string(&transfers).unwrap_or_default();
+        let directory = self.directory.clone();
         self.transact("note a delivery", |db| {
             let changed = db.execute(
                 "UPDATE delivery SET state = 'delivered', attempts = attempts + 1, next_attempt = NULL, \
@@ -176,6 +186,7 @@ impl Ledger {
                 params![sequence as i64, destination, written(how.at)],
             )?;
             super::put_meta(db, &transfers_key(destination), &transfers)?;
+            owed::keep(db, &directory)?;
             Ok(changed > 0)
         })
     }
@@ -200,6 +211,7 @@ impl Ledger {
 
     /// Takes note of what the configuration has now: new destinations, and those that have gone.
     pub fn know_destinations(&mut self, configured: &[(String, String)], at: DateTime<Utc>) -> Result<()> {
+        let directory = self.directory.clone();
         self.transact("note the destinations", |db| {
             db.execute(
                 "UPDATE destination SET removed = ?1 WHERE removed IS NULL",
@@ -213,7 +225,7 @@ impl Ledger {
                     params![name, url, written(at)],
                 )?;
             }
-            Ok(())
+            owed::keep(db, &directory)
         })
     }
 
@@ -249,14 +261,17 @@ impl Ledger {
 
     /// The operator gives a destination up: what it has not got it will not get. Returns how many documents that were.
     pub fn forget_destination(&mut self, name: &str) -> Result<usize> {
+        let directory = self.directory.clone();
         self.transact("forget a destination", |db| {
             db.execute("DELETE FROM destination WHERE name = ?1", [name])?;
             db.execute("DELETE FROM meta WHERE key = ?1", [transfers_key(name)])?;
             db.execute("DELETE FROM resend WHERE destination = ?1 AND finished IS NULL", [name])?;
-            db.execute(
+            let forgotten = db.execute(
                 "DELETE FROM delivery WHERE destination = ?1 AND state = 'pending'",
                 [name],
-            )
+            )?;
+            owed::keep(db, &directory)?;
+            Ok(forgotten)
         })
     }
 

@@ -30,6 +30,8 @@ pub struct Spool {
     pub(super) manifest: bool,
     pub(super) done_marker: bool,
     pub(super) rule: config::Retrieved,
+    /// Names of those that documents are brought to.
+    pub(super) destinations: Vec<String>,
 }
 
 /// What follows a document's name in that of the marker by which the remote application says that it has it.
@@ -116,6 +118,7 @@ impl Spool {
             manifest: config.spool.manifest,
             done_marker: config.spool.done_marker,
             rule: config.spool.retrieved,
+            destinations: config.destinations(),
         })
     }
 

@@ -19,7 +19,7 @@ use super::{
     DeliveryError, Destination, Failure, Link, Receipt, Result, Shipment, TEST_NAME, Verified,
     beside::{self, Need},
     error::{classify, said},
-    local::{Comparison, Likeness, conflict},
+    local::{self, Comparison, Likeness, conflict},
     partial_name,
     shell::{self, Hashing, Shell, quoted},
     ssh::{self, Conversation, Ssh},
@@ -124,11 +124,17 @@ impl Scp {
             patience,
         )?;
         if lines.last().is_none_or(|last| last != "renamed") {
+            // Where it arrived damaged, it may be damaged here.
+            local::check(shipment)?;
             return Err(shell::unfinished(&lines, shipment.remote_name));
+        }
+        let verified = verified(shell::found(&lines).1, shipment);
+        if verified < Verified::Sha256 {
+            local::check(shipment)?;
         }
         Ok(Receipt {
             renamed: true,
-            ..sent(shipment, verified(shell::found(&lines).1, shipment))
+            ..sent(shipment, verified)
         })
     }
 
@@ -257,6 +263,8 @@ impl Scp {
             // What a cut connection has left is completed from its begin.
             Some(Likeness::Beginning) | None => {}
         }
+        // There is no taking back what lies under its final name.
+        local::check(shipment)?;
         let command = format!("scp -pt -- {}", quoted(&path));
         let talk = match self.fast(&command, shipment) {
             Some(talk) => self.send_straight_fast(talk, shipment, progress)?,
@@ -340,7 +348,7 @@ impl Scp {
                 break;
             }
         }
-        Ok(Some(comparison.end()))
+        comparison.end().map(Some)
     }
 
     fn size_of(&mut self, path: &str) -> Result<Option<u64>> {

@@ -1,8 +1,8 @@
 //! The sending side of scp: one file, and what is said about it.
 
 use std::{
-    io::{self, Read},
-    time::{Duration, SystemTime},
+    io,
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::deliver::{
@@ -11,14 +11,15 @@ use crate::deliver::{
     local::Local,
     pace::Pace,
     shell,
-    ssh::{Conversation, Ssh},
+    ssh::{self, Conversation, Ssh},
 };
 
 /// Octets in one piece. More make no difference.
 pub const PIECE: usize = 256 << 10;
 
-/// Longest line that a server may send.
+/// Longest line that a server may send, and how long it may take from its first octet on.
 const LONGEST_LINE: usize = 4096;
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// Starts the receiving side of scp, which says that it is ready.
 pub fn start(ssh: &mut dyn Ssh, command: &str) -> Result<Box<dyn Conversation>> {
@@ -86,9 +87,7 @@ fn first_answer(talk: &mut dyn Conversation) -> Result<First> {
         _ if octet[0] == 0 => return Ok(First::Ready),
         _ => line.push(octet[0]),
     }
-    talk.take(LONGEST_LINE as u64)
-        .read_to_end(&mut line)
-        .map_err(|e| DeliveryError::wire(doing, &e))?;
+    line.extend(ssh::read_rest(talk, LONGEST_LINE, LONGEST_ANSWER).map_err(|e| DeliveryError::wire(doing, &e))?);
     if line[0] <= 2 {
         return Ok(First::Error(said(&line[1..])));
     }
@@ -125,9 +124,17 @@ fn answer(talk: &mut dyn Conversation) -> Result<()> {
 /// One answer: a zero octet, or a line.
 pub fn line(talk: &mut dyn Conversation) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
+    let mut octet = [0];
+    talk.read_exact(&mut octet)?;
+    let begun = Instant::now();
     loop {
-        let mut octet = [0];
-        talk.read_exact(&mut octet)?;
+        if !line.is_empty() {
+            talk.read_exact(&mut octet)?;
+        }
+        // Each read has its limit, but a line may come octet by octet.
+        if begun.elapsed() > LONGEST_ANSWER {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         match octet[0] {
             b'\n' => return Ok(line),
             0 if line.is_empty() => return Ok(vec![0]),

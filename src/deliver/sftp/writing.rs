@@ -26,6 +26,8 @@ pub struct Writing<'a> {
     pub client: &'a mut Client,
     pub target: &'a Target,
     pub pace: &'a mut Pace,
+    /// Whether the file here is compared with what was promised while it is sent.
+    pub checks: bool,
 }
 
 impl Writing<'_> {
@@ -36,7 +38,10 @@ impl Writing<'_> {
         shipment: &Shipment<'_>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Handle, bool)> {
-        let mut local = Local::open(shipment)?;
+        let mut local = match self.checks {
+            true => Local::open_checking(shipment)?,
+            false => Local::open(shipment)?,
+        };
         // Whatever an earlier run left: exclusively, so that nobody's symbolic link is followed.
         let _ = self.client.remove(partial)?;
         let flags = packet::FOR_WRITING | packet::CREATE | packet::EXCLUSIVE;
@@ -208,7 +213,7 @@ fn refused(
 }
 
 /// SFTP has 32 bits.
-fn seconds(time: SystemTime) -> u32 {
+pub fn seconds(time: SystemTime) -> u32 {
     let since = time
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());

@@ -7,11 +7,14 @@ mod known_hosts;
 mod library;
 mod login;
 mod program;
+mod watchdog;
 
 use std::{
-    io::{Read, Write},
-    time::Duration,
+    io::{self, Read, Write},
+    time::{Duration, Instant},
 };
+
+pub use login::check_identity;
 
 use super::{Destination, Result};
 
@@ -39,7 +42,7 @@ pub trait Conversation: Read + Write + Send {
     fn patience(&mut self, limit: Duration);
 
     /// No more is written.
-    fn end_input(&mut self) -> std::io::Result<()>;
+    fn end_input(&mut self) -> io::Result<()>;
 
     /// Waits for the end.
     fn end(self: Box<Self>) -> Ended;
@@ -63,4 +66,21 @@ pub fn connect(destination: &Destination) -> Result<Box<dyn Ssh>> {
         true => Ok(Box::new(library::Connection::open(destination)?)),
         false => Ok(Box::new(program::Program::new(destination))),
     }
+}
+
+/// Reads to the end, at most so many octets. Each read has its limit, but an answer may come octet by octet: as a whole it
+/// has this one.
+pub fn read_rest(talk: &mut dyn Conversation, most: usize, limit: Duration) -> io::Result<Vec<u8>> {
+    let (begun, mut rest, mut piece) = (Instant::now(), Vec::new(), [0; 4096]);
+    while rest.len() < most {
+        if begun.elapsed() > limit {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let wanted = piece.len().min(most - rest.len());
+        match talk.read(&mut piece[..wanted])? {
+            0 => break,
+            octets => rest.extend(&piece[..octets]),
+        }
+    }
+    Ok(rest)
 }

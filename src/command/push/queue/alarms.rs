@@ -7,15 +7,56 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use super::{End, Failed, Queue};
+use super::{super::super::setting::Setting, End, Failed, Queue};
 use crate::{
+    config::Push,
     deliver::DeliveryError,
     exit::Result,
-    ledger::{Event, Tell},
+    ledger::{Event, Ledger, Tell},
+    spool::{Lock, Spool},
 };
 
 /// How many failing runs, one after the other, are worth an alarm.
 const ALARMING: u32 = 2;
+
+/// Another run works for this destination. One in which nothing has moved for as long as a pickup may take hangs.
+pub(super) fn overtaken(setting: &Setting, spool: &Spool, push: &Push, lock: &Lock) -> Result<End> {
+    let name = &push.name;
+    let limit = setting.config.spool.alarm_after.0;
+    let Some(age) = lock.held_for().filter(|age| *age >= limit) else {
+        tracing::info!("another billdrop is bringing documents to {name}");
+        return Ok(End::Busy);
+    };
+    let holder = lock
+        .holder()
+        .map_or("another billdrop".to_owned(), |pid| format!("process {pid}"));
+    let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+    let reason = format!("{name}: {holder} is bringing documents there, and nothing has moved for {age}");
+    tracing::error!("{reason}\n  See what it waits for, and end it: nothing is lost by that.");
+    let mut ledger = Ledger::open_existing(&spool.state)?;
+    let event = failed_event(&ledger, name, &reason)?;
+    ledger.notify(&Tell::new(&setting.managers(), &[event]), Utc::now())?;
+    Ok(End::Failed(Failed {
+        reason,
+        is_alarming: true,
+        is_refusal: false,
+    }))
+}
+
+/// What failed is ours: a disk, the configuration. Managers hear of it at once.
+pub(super) fn note_own(setting: &Setting, spool: &Spool, push: &Push, reason: &str) -> Result<()> {
+    let mut ledger = Ledger::open_existing(&spool.state)?;
+    let known = ledger.destinations()?;
+    let Some(state) = known.into_iter().find(|known| known.name == push.name) else {
+        return Ok(());
+    };
+    let now = Utc::now();
+    let event = failed_event(&ledger, &push.name, &format!("{}: {reason}", push.name))?;
+    let tell = Tell::new(&setting.managers(), &[event]);
+    let failures = state.failures.saturating_add(1);
+    ledger.destination_state(&push.name, failures, state.alarmed.or(Some(now)), &tell, now)?;
+    Ok(())
+}
 
 impl Queue<'_> {
     /// It has taken something.
@@ -90,13 +131,7 @@ impl Queue<'_> {
     }
 
     fn failed(&self, reason: &str) -> Result<Event> {
-        let pending = self.ledger.pending_deliveries(&self.push.name)?.len();
-        Ok(Event::DestinationFailed {
-            destination: self.push.name.clone(),
-            pending: u32::try_from(pending).unwrap_or(u32::MAX),
-            reason: reason.to_owned(),
-            at: Utc::now(),
-        })
+        failed_event(&self.ledger, &self.push.name, reason)
     }
 
     pub(super) fn end(&self) -> End {
@@ -109,4 +144,14 @@ impl Queue<'_> {
             }),
         }
     }
+}
+
+fn failed_event(ledger: &Ledger, destination: &str, reason: &str) -> Result<Event> {
+    let pending = ledger.pending_deliveries(destination)?.len();
+    Ok(Event::DestinationFailed {
+        destination: destination.to_owned(),
+        pending: u32::try_from(pending).unwrap_or(u32::MAX),
+        reason: reason.to_owned(),
+        at: Utc::now(),
+    })
 }

@@ -44,6 +44,9 @@ const TEST: &str = "billdrop can bring documents here. This file may be deleted.
 /// An attempt waits for answers at least this long, even if patience is nearly over.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a transfer says to other runs that it moves.
+const BETWEEN_MOVES: Duration = Duration::from_secs(10);
+
 /// What a run came to for one destination.
 #[derive(Debug)]
 pub struct Report {
@@ -80,14 +83,14 @@ pub fn run(setting: &Setting, spool: &Spool, push: &Push) -> Report {
         end: End::Complete,
     };
     let ended = lock(spool, &push.name).and_then(|lock| match lock.try_hold()? {
-        None => {
-            tracing::info!("another billdrop is bringing documents to {}", push.name);
-            Ok(End::Busy)
-        }
+        None => alarms::overtaken(setting, spool, push, &lock),
         Some(locked) => Queue::begin(setting, spool, push, &locked)?.work(&mut report.delivered),
     });
     report.end = ended.unwrap_or_else(|e| {
         tracing::error!("nothing can be brought to {}: {e}", push.name);
+        if let Err(e) = alarms::note_own(setting, spool, push, e.message()) {
+            tracing::warn!("{e}");
+        }
         End::Failed(Failed {
             reason: format!("{}: {}", push.name, e.message()),
             is_alarming: true,
@@ -124,6 +127,7 @@ struct Queue<'a> {
     setting: &'a Setting,
     spool: &'a Spool,
     push: &'a Push,
+    locked: &'a Locked<'a>,
     ledger: Ledger,
     state: ledger::Destination,
     /// The last document that this run is done with, in whatever way.
@@ -144,7 +148,7 @@ enum Trouble {
 }
 
 impl<'a> Queue<'a> {
-    fn begin(setting: &'a Setting, spool: &'a Spool, push: &'a Push, _locked: &Locked<'_>) -> Result<Self> {
+    fn begin(setting: &'a Setting, spool: &'a Spool, push: &'a Push, locked: &'a Locked<'a>) -> Result<Self> {
         let ledger = Ledger::open_existing(&spool.state)?;
         let known = ledger.destinations()?;
         let Some(state) = known.into_iter().find(|known| known.name == push.name) else {
@@ -154,6 +158,7 @@ impl<'a> Queue<'a> {
             setting,
             spool,
             push,
+            locked,
             ledger,
             state,
             done: 0,
@@ -175,8 +180,15 @@ impl<'a> Queue<'a> {
         let mut wait = self.push.retry_wait.0;
         loop {
             let before = self.delivered;
+            self.locked.moves();
             let error = match self.attempt() {
-                Ok(()) => return Ok(self.end()),
+                Ok(()) => {
+                    // What failed may have been our own ledger, which knows of the arrival all the same.
+                    if self.ledger.next_delivery(&self.push.name, 0)?.is_none() {
+                        self.works()?;
+                    }
+                    return Ok(self.end());
+                }
                 Err(Trouble::Own(e)) => return Err(e),
                 Err(Trouble::Delivery(e)) => e,
             };
@@ -321,8 +333,16 @@ impl<'a> Queue<'a> {
         let sent = Arc::new(AtomicU64::new(0));
         let what = format!("{}: {}", self.push.name, row.name);
         let _shown = progress::transfer(self.setting.audience, what, row.octets, Arc::clone(&sent));
-        link.put(&shipment, &mut |octets| sent.store(octets, Ordering::Relaxed))
-            .map_err(Trouble::Delivery)
+        let mut moved = Instant::now();
+        self.locked.moves();
+        let mut progress = |octets| {
+            sent.store(octets, Ordering::Relaxed);
+            if moved.elapsed() >= BETWEEN_MOVES {
+                self.locked.moves();
+                moved = Instant::now();
+            }
+        };
+        link.put(&shipment, &mut progress).map_err(Trouble::Delivery)
     }
 
     fn arrived(&mut self, row: &Row, receipt: &Receipt) -> Result<()> {
