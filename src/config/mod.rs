@@ -6,6 +6,7 @@
 mod archive;
 mod billing_config;
 pub(crate) mod device;
+pub mod gatekeeper;
 mod load;
 mod log;
 mod manager;

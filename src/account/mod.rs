@@ -1,0 +1,8 @@
+//! Accounting: call events of an H.323 gatekeeper through GnuGk's chain, to file, RADIUS and SQL, and into the documents.
+//!
+//! An [`event::Event`] comes from outside. It passes the modules in the order of the operator's own gatekeeper ini
+//! ([`crate::config::gatekeeper`]); each says `ok` or `fail`, and the controls make one verdict of that, exactly as the
+//! gatekeeper does. What the gatekeeper loses when a destination is down waits here until it can be logged.
+
+pub mod event;
+pub mod module;
