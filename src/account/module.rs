@@ -1,6 +1,6 @@
 //! What a module of the chain is.
 
-use super::event::{Event, Events};
+use super::event::{Event, EventKind, Events};
 
 /// Logs events to one place: a file, RADIUS servers, a database. Called from many threads at once.
 pub trait Module: Send + Sync {
@@ -12,6 +12,12 @@ pub trait Module: Send + Sync {
 
     /// Logs one event and says what came of it. Returns within the module's own time limits.
     fn log(&self, event: &Event, attempt: &Attempt<'_>) -> Outcome;
+
+    /// Whether the configuration keeps the module from ever logging such an event, though it supports it: then it fails, and
+    /// is not tried again later.
+    fn can_never_log(&self, _kind: EventKind) -> bool {
+        false
+    }
 }
 
 /// Which attempt this is to log an event.
