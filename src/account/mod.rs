@@ -4,5 +4,6 @@
 //! ([`crate::config::gatekeeper`]); each says `ok` or `fail`, and the controls make one verdict of that, exactly as the
 //! gatekeeper does. What the gatekeeper loses when a destination is down waits here until it can be logged.
 
+pub mod chain;
 pub mod event;
 pub mod module;
