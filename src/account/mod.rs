@@ -6,4 +6,5 @@
 
 pub mod chain;
 pub mod event;
+pub mod explain;
 pub mod module;

@@ -20,7 +20,7 @@ pub struct Section {
     pub name: String,
     /// Where it was first opened, from 1.
     pub line: usize,
-    /// The last line that belongs to its first piece and has something in it.
+    /// The line of its last key; that where it was first opened while it has none.
     pub end: usize,
     /// By the order in which they first stand there.
     pub keys: Vec<Key>,

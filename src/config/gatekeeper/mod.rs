@@ -15,6 +15,7 @@ mod options;
 pub mod password;
 mod radius;
 mod reading;
+pub mod rewrite;
 mod sql;
 mod templates;
 pub mod values;
