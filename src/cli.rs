@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::document::DocId;
+use crate::{config::Secret, document::DocId};
 
 /// Captures usage and offers it as billing record documents, one at a time.
 ///
@@ -104,6 +104,12 @@ pub enum Command {
 
     /// Check configuration, directories and managers
     Check(Check),
+
+    /// Encrypt a password in a gatekeeper's ini
+    ///
+    /// Writes the password in the form that EncryptAllPasswords and KeyFilled of the file ask for, and leaves every other
+    /// line as it is. Without PASSWORD it is asked for on the terminal, or read from standard input.
+    Addpasswd(Addpasswd),
 
     /// Print a completion script for a shell
     Completions(Completions),
@@ -273,6 +279,29 @@ pub struct Check {
     /// Log in to every destination and send a test notification to every manager, too
     #[arg(long)]
     pub connect: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Addpasswd {
+    /// The gatekeeper's ini
+    #[arg(value_name = "INI")]
+    pub ini: PathBuf,
+
+    /// Section with the password: SQLAcct or RadAcct
+    #[arg(value_name = "SECTION")]
+    pub section: String,
+
+    /// Key of the password: Password in SQLAcct, SharedSecret in RadAcct
+    #[arg(value_name = "KEY")]
+    pub key: String,
+
+    /// The password; other users of this host can see it here
+    #[arg(value_name = "PASSWORD", value_parser = secret)]
+    pub password: Option<Secret>,
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::Text(text.to_owned()))
 }
 
 #[derive(Debug, Args)]

@@ -4,7 +4,9 @@
 //! ([`crate::config::gatekeeper`]); each says `ok` or `fail`, and the controls make one verdict of that, exactly as the
 //! gatekeeper does. What the gatekeeper loses when a destination is down waits here until it can be logged.
 
+pub mod chain;
 pub mod engine;
 pub mod event;
+pub mod explain;
 pub mod journal;
 pub mod module;

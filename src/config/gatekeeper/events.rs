@@ -49,7 +49,7 @@ impl EventKind {
     }
 
     /// The gatekeeper's bit for it.
-    pub fn bit(self) -> u16 {
+    pub const fn bit(self) -> u16 {
         match self {
             EventKind::Start => 0x1,
             EventKind::Stop => 0x2,

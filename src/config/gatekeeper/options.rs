@@ -24,6 +24,8 @@ pub struct Gatekeeper {
     pub called_station_id_to_dialed_ip: bool,
     /// `[Gatekeeper::Acct]`, in file order.
     pub chain: Vec<Link>,
+    /// Modules of the file's chain that billdrop lacks; their verdict is missing.
+    pub skipped: Vec<Skipped>,
     pub file: Option<FileAcct>,
     pub radius: Option<RadAcct>,
     pub sql: Option<SqlAcct>,
@@ -40,6 +42,14 @@ pub struct Link {
     pub control: Control,
     /// The configured events; what the module supports is another matter.
     pub events: Events,
+}
+
+/// A module of the gatekeeper's that billdrop lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The line in the ini, from 1.
+    pub line: usize,
+    pub module: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
