@@ -4,9 +4,18 @@
 //! ([`crate::config::gatekeeper`]); each says `ok` or `fail`, and the controls make one verdict of that, exactly as the
 //! gatekeeper does. What the gatekeeper loses when a destination is down waits here until it can be logged.
 
+pub mod cdr;
 pub mod chain;
+pub mod derived;
 pub mod engine;
 pub mod event;
 pub mod explain;
 pub mod journal;
 pub mod module;
+pub mod parameters;
+pub mod read_time;
+pub mod template;
+pub mod timestamp;
+pub mod uuid;
+pub mod zone;
+mod strftime;
