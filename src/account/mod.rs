@@ -13,6 +13,7 @@ pub mod explain;
 pub mod journal;
 pub mod module;
 pub mod parameters;
+pub mod radius;
 pub mod read_time;
 pub mod template;
 pub mod timestamp;

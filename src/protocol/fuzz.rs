@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{axl, cms};
+use super::{axl, cms, radius};
 use crate::config;
 
 /// The octets as a reply to every call.
@@ -79,5 +79,28 @@ pub fn devices_csv(octets: &[u8]) {
             assert_eq!(names.len(), listed.len(), "a name is there twice");
         }
         Err(problems) => assert!(!problems.to_string().is_empty()),
+    }
+}
+
+/// The octets as a reply of a RADIUS server, as they are and as one that is signed rightly.
+pub fn radius_reply(octets: &[u8]) {
+    let mut sent = radius::Sent {
+        identifier: octets.get(1).copied().unwrap_or_default(),
+        authenticator: &[0x55; 16],
+        secret: b"testing123",
+        message_authenticator: false,
+    };
+    let _ = radius::read_reply(octets, &sent);
+    let mut signed = octets.to_vec();
+    if radius::sign_reply(&mut signed, sent.authenticator, sent.secret) {
+        let lax = radius::read_reply(&signed, &sent);
+        assert_ne!(lax, Err(radius::ReplyError::Authenticator));
+        sent.message_authenticator = true;
+        let strict = radius::read_reply(&signed, &sent);
+        assert!(strict.is_err() || strict == lax);
+    }
+    if let Ok(attributes) = radius::parse(octets) {
+        let length: usize = attributes.iter().map(|(_, value)| 2 + value.len()).sum();
+        assert_eq!(length, octets.len());
     }
 }
