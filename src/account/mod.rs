@@ -15,6 +15,7 @@ pub mod module;
 pub mod parameters;
 pub mod radius;
 pub mod read_time;
+pub mod sql;
 pub mod template;
 pub mod timestamp;
 pub mod uuid;

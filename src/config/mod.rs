@@ -4,6 +4,7 @@
 //! here are the only ones: the man page and the example configuration are checked against them.
 
 mod accounting_radius;
+mod accounting_sql;
 mod archive;
 mod billing_config;
 pub(crate) mod device;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use accounting_radius::{AccountingRadius, DelayTime, MessageAuthenticator, Updates};
+pub use accounting_sql::{AccountingSql, SqlTls};
 pub use archive::Archive;
 pub use billing_config::{COLUMNS, DEFAULT_LIST, Listed, Problems, load_devices, parse_devices};
 pub use device::{Device, DeviceKind, Location, Tls};

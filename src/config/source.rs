@@ -201,6 +201,7 @@ impl SourceTable {
             ca: self.tls_ca.clone(),
             fingerprint,
             name,
+            any_name: false,
             insecure: self.tls_insecure,
         };
         if let Some(setting) = tls.contradiction() {

@@ -359,7 +359,7 @@ impl Core {
         if !slot.backlog().contains(number) {
             return Ok(Ok(()));
         }
-        let event = match json::from_json(&record.json) {
+        let event = match json::from_journal(&record.json) {
             Ok(event) => event,
             Err(reason) => return Ok(Err(format!("the journal's event {number} cannot be read: {reason}"))),
         };

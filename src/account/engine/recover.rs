@@ -171,7 +171,7 @@ fn log_anew(core: &Core, record: &Record, of: &EventRecord, line_is_there: bool)
         position: record.position,
         end: record.next,
     };
-    let verdict = match json::from_json(&of.json) {
+    let verdict = match json::from_journal(&of.json) {
         Ok(event) => {
             let line_is_there = core.file.is_some().then_some(line_is_there);
             core.log(&event, &of.key, place, of.lane, true, line_is_there)? == Answer::Ok
@@ -201,7 +201,7 @@ fn write_line(core: &Core, number: u64, position: u64) -> Result<(), Failed> {
     let Some((_, of)) = event_at(core, &mut reader, number, position)? else {
         return Ok(());
     };
-    let Ok(event) = json::from_json(&of.json) else {
+    let Ok(event) = json::from_journal(&of.json) else {
         return Ok(());
     };
     let attempt = Attempt {
@@ -224,7 +224,7 @@ fn missing_lines(core: &Core, file: &dyn CdrFile, unfinished: &Unfinished) -> Re
     all.extend(unfinished.events.iter());
     let mut events = all.into_iter().filter_map(|(number, position)| {
         let (_, of) = event_at(core, &mut reader, number, position).ok()??;
-        Some((number, json::from_json(&of.json).ok()?, of.key))
+        Some((number, json::from_journal(&of.json).ok()?, of.key))
     });
     file.missing(&unfinished.place, &mut events)
         .map_err(|e| core.journal.give_up("compare the journal with", &file.path(), &e))
