@@ -11,6 +11,7 @@ pub mod engine;
 pub mod event;
 pub mod explain;
 pub mod journal;
+pub mod json;
 pub mod module;
 pub mod parameters;
 pub mod radius;
