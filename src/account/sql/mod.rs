@@ -28,8 +28,6 @@ use std::{
     time::Duration,
 };
 
-use sha2::{Digest, Sha256};
-
 use self::{
     driver::{Connection, Driver, Failure, Kind, Rows},
     marker::Marker,
@@ -42,6 +40,7 @@ use super::{
     module::{Attempt, Module, Outcome},
     parameters::Context,
     timestamp::TimestampFormat,
+    uuid,
 };
 use crate::config::{
     AccountingSql,
@@ -107,7 +106,7 @@ impl SqlAcct {
         let all = options.queries.iter().map(|query| (query, false));
         for ((kind, sql, line), alternative) in all.chain(options.alternatives.iter().map(|query| (query, true))) {
             let key = key_of(*kind, alternative);
-            match Script::parse(sql, options.driver, lenient) {
+            match Script::parse(sql, *kind, options.driver, lenient) {
                 Ok(script) => {
                     if script.own_transactions && !settings.marker_table.is_empty() {
                         tracing::warn!(
@@ -336,12 +335,10 @@ impl SqlAcct {
     }
 
     fn values(&self, queries: &[Query], event: &Event, key: &str) -> Vec<Vec<Vec<Value>>> {
-        let uuid = event.uuid.clone().unwrap_or_else(|| uuid_of(key));
-        let gatekeeper = event.gatekeeper.as_ref().map(|name| name.to_string());
-        let home = event.gatekeeper_ip.as_ref().map(|ip| ip.to_string());
+        let uuid = uuid::of(event, key);
         let context = Context {
-            gatekeeper: gatekeeper.as_deref().unwrap_or(&self.gatekeeper),
-            home: home.as_deref().unwrap_or(&self.home),
+            gatekeeper: &self.gatekeeper,
+            home: &self.home,
             timestamps: &self.timestamps,
             uuid: &uuid,
             // An event that is caught up later happened when it happened.
@@ -440,21 +437,4 @@ fn key_of(kind: EventKind, alternative: bool) -> String {
     let mut name = of_query(kind).name().to_owned();
     name[..1].make_ascii_uppercase();
     format!("{name}Query{}", if alternative { "Alt" } else { "" })
-}
-
-/// The same whenever the event comes again.
-fn uuid_of(key: &str) -> String {
-    let hex: String = Sha256::digest(key)
-        .iter()
-        .take(16)
-        .map(|octet| format!("{octet:02x}"))
-        .collect();
-    format!(
-        "{}-{}-8{}-a{}-{}",
-        &hex[..8],
-        &hex[8..12],
-        &hex[13..16],
-        &hex[17..20],
-        &hex[20..]
-    )
 }

@@ -15,6 +15,7 @@
 
 use crate::{
     account::{
+        event::EventKind,
         parameters::Parameter,
         template::{Piece, Template},
     },
@@ -45,14 +46,19 @@ pub struct Binding {
 }
 
 impl Script {
+    /// The query of a kind of event.
+    ///
     /// # Errors
     /// Every place where a parameter cannot be bound, and what to write instead.
-    pub fn parse(sql: &str, dialect: SqlDriver, lenient: bool) -> Result<Script, Vec<String>> {
+    pub fn parse(sql: &str, kind: EventKind, dialect: SqlDriver, lenient: bool) -> Result<Script, Vec<String>> {
         let template = Template::parse(sql);
         let mut symbols = Vec::new();
         for piece in template.pieces() {
             match piece {
                 Piece::Literal(octets) => symbols.extend(String::from_utf8_lossy(octets).chars().map(Symbol::Char)),
+                Piece::Value(parameter) if !parameter.known_for(kind) => {
+                    symbols.extend(as_typed(*parameter).chars().map(Symbol::Char));
+                }
                 value => symbols.push(Symbol::Value(value.clone())),
             }
         }
@@ -579,29 +585,42 @@ const COMMITTING: [&str; 9] = [
 
 /// Parameters that are numbers whatever the event is.
 fn is_number(parameter: Parameter) -> bool {
-    const NUMBERS: [&str; 20] = [
-        "n",
-        "d",
-        "t",
-        "c",
-        "cause-translated",
-        "r",
-        "p",
-        "ring-time",
-        "caller-port",
-        "callee-port",
-        "endpoint-port",
-        "call-attempts",
-        "last-cdr",
-        "client-auth-id",
-        "bandwidth",
-        "bandwidth-kbps",
-        "caller-audio-bitrate",
-        "callee-audio-bitrate",
-        "caller-video-bitrate",
-        "callee-video-bitrate",
-    ];
-    NUMBERS.iter().any(|name| Parameter::named(name) == Some(parameter))
+    use Parameter::{
+        Bandwidth, BandwidthKbps, CallAttempts, CalleeAudioBitrate, CalleePort, CalleeVideoBitrate, CallerAudioBitrate,
+        CallerPort, CallerVideoBitrate, Cause, CauseTranslated, ClientAuthId, Duration, EndpointPort, LastCdr, Number,
+        PostDialDelay, ReleaseSource, RingTime, TotalTime,
+    };
+    matches!(
+        parameter,
+        Number
+            | Duration
+            | TotalTime
+            | Cause
+            | CauseTranslated
+            | ReleaseSource
+            | PostDialDelay
+            | RingTime
+            | CallerPort
+            | CalleePort
+            | EndpointPort
+            | CallAttempts
+            | LastCdr
+            | ClientAuthId
+            | Bandwidth
+            | BandwidthKbps
+            | CallerAudioBitrate
+            | CalleeAudioBitrate
+            | CallerVideoBitrate
+            | CalleeVideoBitrate
+    )
+}
+
+/// A parameter that such an event does not have: the gatekeeper leaves it as it was typed.
+fn as_typed(parameter: Parameter) -> String {
+    match parameter.name() {
+        name if name.len() == 1 => format!("%{name}"),
+        name => format!("%{{{name}}}"),
+    }
 }
 
 fn in_name(c: char) -> bool {

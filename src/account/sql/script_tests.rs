@@ -1,10 +1,8 @@
 use super::*;
-use crate::account::parameters::Parameter;
-
 use SqlDriver::{MySql, PostgreSql, Sqlite};
 
 fn script(sql: &str, dialect: SqlDriver) -> Script {
-    Script::parse(sql, dialect, false).unwrap_or_else(|problems| panic!("{sql}: {problems:?}"))
+    Script::parse(sql, EventKind::Stop, dialect, false).unwrap_or_else(|problems| panic!("{sql}: {problems:?}"))
 }
 
 /// The text of the only statement, and its bindings as the ini writes them; numbers with a star.
@@ -20,19 +18,14 @@ fn shown(binding: &Binding) -> String {
     for piece in &binding.pieces {
         match piece {
             Piece::Literal(octets) => text.push_str(std::str::from_utf8(octets).unwrap()),
-            Piece::Value(parameter) => {
-                let name = ["u", "g", "s", "d", "c", "caller-ip", "caller-port", "connect-time"]
-                    .into_iter()
-                    .find(|name| Parameter::named(name) == Some(*parameter));
-                text.push_str(&format!("<{}>", name.expect("a name of the list")));
-            }
+            Piece::Value(parameter) => text.push_str(&format!("<{}>", parameter.name())),
         }
     }
     text
 }
 
 fn refused(sql: &str, dialect: SqlDriver) -> String {
-    match Script::parse(sql, dialect, false) {
+    match Script::parse(sql, EventKind::Stop, dialect, false) {
         Ok(script) => panic!("{sql} is taken: {script:?}"),
         Err(problems) => problems.join("; "),
     }
@@ -63,6 +56,18 @@ fn a_parameter_in_quotes_and_one_without_are_bound() {
             bindings
         )
     );
+}
+
+#[test]
+fn what_an_event_does_not_have_stays_as_it_was_typed() {
+    let script = Script::parse(
+        "INSERT INTO t VALUES ('%g', '%s %{src-info}')",
+        EventKind::On,
+        MySql,
+        false,
+    )
+    .unwrap();
+    assert_eq!(script.statements[0].text, "INSERT INTO t VALUES (?, '%s %{src-info}')");
 }
 
 #[test]
@@ -110,9 +115,9 @@ fn double_quotes_are_strings_in_mysql_and_names_elsewhere() {
         assert!(refused(r#"INSERT INTO t VALUES ("%u")"#, dialect).contains("single quotes"));
         assert_eq!(bound(r#"INSERT INTO "a '"" b" VALUES ('%u')"#, dialect).1, ["<u>"]);
     }
-    let lenient = Script::parse(r#"INSERT INTO t VALUES ("%u")"#, Sqlite, true).unwrap();
+    let lenient = Script::parse(r#"INSERT INTO t VALUES ("%u")"#, EventKind::Stop, Sqlite, true).unwrap();
     assert_eq!(lenient.statements[0].text, "INSERT INTO t VALUES (?1)");
-    assert!(Script::parse(r#"INSERT INTO t VALUES ("%u")"#, PostgreSql, true).is_err());
+    assert!(Script::parse(r#"INSERT INTO t VALUES ("%u")"#, EventKind::Stop, PostgreSql, true).is_err());
     assert!(refused("INSERT INTO `a%g` VALUES (1)", MySql).contains("name"));
     assert!(refused("INSERT INTO [a%g] VALUES (1)", Sqlite).contains("name"));
 }
@@ -230,7 +235,7 @@ proptest::proptest! {
     #[test]
     fn no_text_makes_it_stumble(sql in r#"([a-z ]|'|"|`|\$|\$\$|\\|%u|%d|%%|%|;|--|#|/\*|\*/|\[|\]|\?|E|\n|ü|[0-9.]){0,40}"#) {
         for dialect in [PostgreSql, MySql, Sqlite] {
-            let Ok(script) = Script::parse(&sql, dialect, false) else { continue };
+            let Ok(script) = Script::parse(&sql, EventKind::Stop, dialect, false) else { continue };
             for statement in script.statements {
                 let marks = statement.bindings.len();
                 if dialect == PostgreSql && marks > 0 {
