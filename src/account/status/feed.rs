@@ -125,8 +125,13 @@ impl Values<'_> {
         if value.is_empty() {
             return Ok(None);
         }
-        let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
-        match digits.and_then(|digits| digits.parse().ok()).and_then(|number: u64| number.try_into().ok()) {
+        let digits = std::str::from_utf8(value)
+            .ok()
+            .filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
+        match digits
+            .and_then(|digits| digits.parse().ok())
+            .and_then(|number: u64| number.try_into().ok())
+        {
             Some(number) => Ok(Some(number)),
             None => Err(format!("{name} is not a number that it can be")),
         }
@@ -154,7 +159,9 @@ impl Values<'_> {
     fn id(&self, name: &str) -> Result<Option<[u8; 16]>, String> {
         match self.record.value(name) {
             b"" => Ok(None),
-            value => read_id(value).map(Some).ok_or(format!("{name} is not 16 octets in hexadecimal")),
+            value => read_id(value)
+                .map(Some)
+                .ok_or(format!("{name} is not 16 octets in hexadecimal")),
         }
     }
 

@@ -66,7 +66,14 @@ impl Watch {
     }
 
     /// An event of a call. Gives what is wrong with its session id, and a restart that shows only in it.
-    pub(super) fn saw(&mut self, kind: EventKind, session: &[u8], number: u64, now: Instant, today: i64) -> Vec<String> {
+    pub(super) fn saw(
+        &mut self,
+        kind: EventKind,
+        session: &[u8],
+        number: u64,
+        now: Instant,
+        today: i64,
+    ) -> Vec<String> {
         let Some((start, counter)) = taken_apart(session) else {
             return Vec::new();
         };
@@ -85,7 +92,10 @@ impl Watch {
                 )];
             }
             Some(known) if start > known => {
-                told.push(format!("the gatekeeper was restarted, its session ids show it; {}", self.without_stop()));
+                told.push(format!(
+                    "the gatekeeper was restarted, its session ids show it; {}",
+                    self.without_stop()
+                ));
                 self.forget(Some(0));
             }
             _ => {}
@@ -153,12 +163,21 @@ impl Watch {
             self.number = self.number.max(number);
             return true;
         }
-        let Some(at) = self.holes.iter().position(|hole| (hole.first..=hole.last).contains(&counter)) else {
+        let Some(at) = self
+            .holes
+            .iter()
+            .position(|hole| (hole.first..=hole.last).contains(&counter))
+        else {
             return false;
         };
         let hole = self.holes.remove(at);
-        let parts = [(hole.first, counter.wrapping_sub(1)), (counter.saturating_add(1), hole.last)];
-        let left = parts.into_iter().filter(|(first, last)| first <= last && hole.first <= *last && *first <= hole.last);
+        let parts = [
+            (hole.first, counter.wrapping_sub(1)),
+            (counter.saturating_add(1), hole.last),
+        ];
+        let left = parts
+            .into_iter()
+            .filter(|(first, last)| first <= last && hole.first <= *last && *first <= hole.last);
         self.holes.extend(left.map(|(first, last)| Hole {
             first,
             last,
@@ -188,7 +207,12 @@ impl Watch {
 
     fn without_stop(&self) -> String {
         const NAMED: usize = 20;
-        let names: Vec<String> = self.open.iter().take(NAMED).map(|counter| self.session_id(*counter)).collect();
+        let names: Vec<String> = self
+            .open
+            .iter()
+            .take(NAMED)
+            .map(|counter| self.session_id(*counter))
+            .collect();
         match self.open.len() {
             0 => "no call is known that had no stop".to_owned(),
             count => format!(
@@ -255,7 +279,10 @@ mod tests {
         saw(&mut watch, EventKind::Start, 1, 1);
         saw(&mut watch, EventKind::Reject, 2, 0);
         saw(&mut watch, EventKind::Start, 6, 3);
-        assert_eq!(watch.overdue(Duration::from_secs(300), Instant::now()), Vec::<String>::new());
+        assert_eq!(
+            watch.overdue(Duration::from_secs(300), Instant::now()),
+            Vec::<String>::new()
+        );
         let told = overdue(&mut watch);
         assert_eq!(
             told,
@@ -299,7 +326,10 @@ mod tests {
         saw(&mut watch, EventKind::Stop, 1, 1);
         assert_eq!(watch.greeted("Sun, 22 Nov 2026 15:24:11 +01:00"), None);
         let told = watch.greeted("Sun, 22 Nov 2026 16:00:00 +01:00").unwrap();
-        assert!(told.ends_with("1 calls have no stop and never get one: 6b02fb0b00000002"), "{told}");
+        assert!(
+            told.ends_with("1 calls have no stop and never get one: 6b02fb0b00000002"),
+            "{told}"
+        );
         // After it, the gatekeeper counts from 1 again.
         saw_from(&mut watch, START + 600, EventKind::Start, 2, 2);
         assert_eq!(overdue(&mut watch).len(), 1);
