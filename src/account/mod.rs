@@ -17,6 +17,8 @@ pub mod parameters;
 pub mod radius;
 pub mod read_time;
 pub mod sql;
+pub mod status;
+pub mod syslog;
 pub mod template;
 pub mod timestamp;
 pub mod uuid;

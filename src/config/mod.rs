@@ -5,6 +5,7 @@
 
 mod accounting_radius;
 mod accounting_sql;
+mod accounting_status;
 mod archive;
 mod billing_config;
 pub(crate) mod device;
@@ -24,6 +25,7 @@ use serde::Deserialize;
 
 pub use accounting_radius::{AccountingRadius, DelayTime, MessageAuthenticator, Updates};
 pub use accounting_sql::{AccountingSql, SqlTls};
+pub use accounting_status::{Network, StatusInput, StatusOutput};
 pub use archive::Archive;
 pub use billing_config::{COLUMNS, DEFAULT_LIST, Listed, Problems, load_devices, parse_devices};
 pub use device::{Device, DeviceKind, Location, Tls};

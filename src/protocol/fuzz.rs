@@ -4,7 +4,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+<<<<<<< HEAD
 use super::{axl, cms, radius};
+=======
+use super::{axl, cms, gatekeeper_status};
+>>>>>>> acct-status
 use crate::config;
 
 /// The octets as a reply to every call.
@@ -69,6 +73,28 @@ pub fn cms_answer(octets: &[u8]) {
         assert!(error.to_string().len() < 8 << 10);
     }
     assert!(cms::read_failure(octets).len() <= 32);
+}
+
+/// The octets as what a gatekeeper's status port says: the same items, however they are cut.
+pub fn gatekeeper_status(octets: &[u8]) {
+    let read = |size: usize| {
+        let (mut reader, mut items) = (gatekeeper_status::Reader::new(), Vec::new());
+        for piece in octets.chunks(size) {
+            reader.take(piece, &mut items);
+        }
+        reader.finish(&mut items);
+        items
+    };
+    let whole = read(octets.len().max(1));
+    for size in [1, 3, 37] {
+        assert_eq!(read(size), whole, "in pieces of {size}");
+    }
+    for item in whole {
+        if let gatekeeper_status::Item::Record(record) = item {
+            assert_eq!(record.uuid.len(), 36);
+            assert!(record.value("gkip").len() <= gatekeeper_status::LIMIT);
+        }
+    }
 }
 
 /// The octets as a list of devices, `billing_config.csv`.

@@ -3,6 +3,11 @@
 //! * [`axl`]: Cisco Unified Communications Manager, SOAP requests and their replies.
 //! * [`cms`]: Cisco Meeting Server, the answers of its REST interface.
 //! * [`radius`]: accounting requests to RADIUS servers, and their replies.
+//! What devices say: octets in, meaning out. No sockets, no clock, no files.
+//!
+//! * [`axl`]: Cisco Unified Communications Manager, SOAP requests and their replies.
+//! * [`cms`]: Cisco Meeting Server, the answers of its REST interface.
+//! * [`gatekeeper_status`]: the status port of a GnuGk gatekeeper.
 //!
 //! A reader that takes a sink gives each item as soon as it is complete. When it then fails, the items given so far are
 //! a part of the answer only and must not be billed. Elements and attributes that are not known are passed over, so
@@ -18,3 +23,4 @@ mod elements;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod radius;
+pub mod gatekeeper_status;
