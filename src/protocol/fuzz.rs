@@ -4,11 +4,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-<<<<<<< HEAD
-use super::{axl, cms, radius};
-=======
-use super::{axl, cms, gatekeeper_status};
->>>>>>> acct-status
+use super::{axl, cms, gatekeeper_status, radius};
 use crate::config;
 
 /// The octets as a reply to every call.

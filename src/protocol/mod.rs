@@ -22,5 +22,5 @@ pub mod cms;
 mod elements;
 #[doc(hidden)]
 pub mod fuzz;
-pub mod radius;
 pub mod gatekeeper_status;
+pub mod radius;
