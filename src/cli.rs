@@ -102,6 +102,13 @@ pub enum Command {
     /// When each was captured, offered, notified, fetched or pushed, sent again, moved aside, and what became of its copy.
     History(History),
 
+    /// Log call events through a gatekeeper's own chain of accounting modules
+    ///
+    /// Takes call events as JSON lines, or from a running gatekeeper, and logs each through the chain of the gatekeeper's ini: to
+    /// a file, to RADIUS servers, into a database, into the billing documents. What is answered with ok cannot be lost; what
+    /// a module could not log is logged when it can. Runs until the input ends, or until SIGTERM.
+    Account(Account),
+
     /// Check configuration, directories and managers
     Check(Check),
 
@@ -272,6 +279,18 @@ impl Selection {
             Err(_) => number(text).map(|n| Selection::Numbers(n, n)),
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct Account {
+    /// Where events come from: stdin, unix:PATH or status:HOST:PORT; may be given several times [default: those of
+    /// [accounting] inputs]
+    #[arg(long, value_name = "INPUT")]
+    pub input: Vec<String>,
+
+    /// Take what the gatekeeper takes silently, too, and say so
+    #[arg(long)]
+    pub lenient: bool,
 }
 
 #[derive(Debug, Args)]

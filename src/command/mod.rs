@@ -1,6 +1,7 @@
 //! The commands: one file each. They wire the parts together and speak to the operator; rules live in the parts.
 
 mod addpasswd;
+mod account;
 mod capture;
 mod check;
 mod choose;
@@ -57,6 +58,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Resend(args) => resend::run(cli, args),
         Command::Push(args) => push::run(cli, args),
         Command::History(args) => history::run(cli, args),
+        Command::Account(args) => account::run(cli, args),
         Command::Check(args) => check::run(cli, args),
         Command::Addpasswd(args) => addpasswd::run(args),
         Command::Completions(args) => print(|out| {

@@ -27,6 +27,8 @@ pub struct Keeper {
     /// Events before this position have their lines in the CDR file for sure.
     lines: u64,
     billed: u64,
+    /// Where the CDR file ended at the last checkpoint.
+    place: Vec<u8>,
     /// Segments with octets that are no records.
     damaged: BTreeSet<u64>,
     /// Where the journal ended at the last checkpoint.
@@ -69,20 +71,16 @@ impl Core {
     pub(super) fn check(&self) -> Result<(), Failed> {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         keeper.billed = (self.billed)().unwrap_or(0).max(keeper.billed);
-        let place = self.file.as_ref().map(|file| file.place());
         let (number, position) = self.journal.next();
         if position != keeper.checked {
             // Whatever was under way is through then: its line is written, its outcome noted.
             self.lanes.sweep();
-            if let Some(file) = &self.file
-                && let Err(e) = file.sync()
-            {
-                return Err(self.journal.give_up("sync", &file.path(), &e));
-            }
+            // Where the file ended the last time: what comes from this event on is behind that.
+            let place = self.checkpoint_of_file()?;
             let checkpoint = Body::Checkpoint {
                 position,
                 billed: keeper.billed,
-                file: place.unwrap_or_default(),
+                file: std::mem::replace(&mut keeper.place, place),
             };
             let end = self.journal.note(number, &checkpoint)?;
             self.journal.flush()?;
@@ -93,6 +91,21 @@ impl Core {
         self.remove_what_nobody_needs(&mut keeper)?;
         self.alarm_if_long(&mut keeper);
         Ok(())
+    }
+
+    /// Before the first event is logged.
+    pub(super) fn begin_checkpoints(&self) -> Result<(), Failed> {
+        let place = self.checkpoint_of_file()?;
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).place = place;
+        Ok(())
+    }
+
+    fn checkpoint_of_file(&self) -> Result<Vec<u8>, Failed> {
+        let Some(file) = &self.file else {
+            return Ok(Vec::new());
+        };
+        file.checkpoint()
+            .map_err(|e| self.journal.give_up("sync", &file.path(), &e))
     }
 
     fn remove_what_nobody_needs(&self, keeper: &mut Keeper) -> Result<(), Failed> {

@@ -19,7 +19,7 @@ mod told;
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
@@ -40,7 +40,7 @@ use backlog::{OfCall, Waiting};
 use lane::{Lane, Lanes};
 use slot::Slot;
 
-pub use recover::CdrFile;
+pub use recover::{CdrFile, Missing};
 pub use told::{ModuleState, Told, read as read_told};
 
 /// What an engine is made of.
@@ -70,6 +70,8 @@ pub struct Setup {
     pub billed: Box<dyn Fn() -> Option<u64> + Send + Sync>,
     /// Takes what an operator must hear of, besides the log.
     pub alarm: Box<dyn Fn(&str) + Send + Sync>,
+    /// Sees each new event once it is safe, before the chain.
+    pub observe: Option<Box<dyn Fn(&Event) + Send + Sync>>,
 }
 
 /// Who sends an event.
@@ -92,7 +94,7 @@ pub enum Answer {
 /// Events go in at one end; see the module's head.
 pub struct Engine {
     core: Arc<Core>,
-    threads: Vec<thread::JoinHandle<()>>,
+    threads: Mutex<Vec<thread::JoinHandle<()>>>,
 }
 
 /// What all threads share.
@@ -111,6 +113,7 @@ struct Core {
     min_free: u64,
     billed: Box<dyn Fn() -> Option<u64> + Send + Sync>,
     alarm: Box<dyn Fn(&str) + Send + Sync>,
+    observe: Option<Box<dyn Fn(&Event) + Send + Sync>>,
     /// Position of the last event that went to the billing documents, and one octet more.
     spooled_up_to: AtomicU64,
     accepted: AtomicU64,
@@ -137,7 +140,10 @@ impl Engine {
         }
         let keeping = Arc::clone(&core);
         threads.push(thread::spawn(move || keep::run(&keeping)));
-        Ok(Engine { core, threads })
+        Ok(Engine {
+            core,
+            threads: Mutex::new(threads),
+        })
     }
 
     /// Logs an event. Returns when the answer is certain; from then on the event cannot be lost.
@@ -145,7 +151,22 @@ impl Engine {
     /// # Errors
     /// The journal does not take anything any more: nothing is known of this event, and the program should end.
     pub fn submit(&self, event: &Event, origin: Origin) -> Result<Answer, Failed> {
-        self.core.submit(event, origin)
+        self.core.submit(event, None, origin, &mut |_| {})
+    }
+
+    /// The same for an event that has its key already, or none. `is_safe` is called as soon as the event cannot be lost, and
+    /// before any module is asked; it is told whether the event had come before.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub fn submit_with(
+        &self,
+        event: &Event,
+        key: Option<&str>,
+        origin: Origin,
+        is_safe: &mut dyn FnMut(bool),
+    ) -> Result<Answer, Failed> {
+        self.core.submit(event, key, origin, is_safe)
     }
 
     /// What must stay in order: events with the same number are to be submitted one after the other.
@@ -163,12 +184,14 @@ impl Engine {
     }
 
     /// Ends in order: everything is on the disk, and noted as such, when it returns.
-    pub fn close(self) -> Result<(), Failed> {
+    /// Nothing is to be submitted any more.
+    pub fn close(&self) -> Result<(), Failed> {
         self.core.is_ending.store(true, Ordering::Release);
         for slot in &self.core.slots {
             slot.changed.notify_all();
         }
-        for thread in self.threads {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             let _ = thread.join();
         }
         self.core.keep_at_end()
@@ -176,25 +199,37 @@ impl Engine {
 }
 
 impl Core {
-    fn submit(&self, event: &Event, origin: Origin) -> Result<Answer, Failed> {
+    fn submit(
+        &self,
+        event: &Event,
+        key: Option<&str>,
+        origin: Origin,
+        is_safe: &mut dyn FnMut(bool),
+    ) -> Result<Answer, Failed> {
         let call = key::lane(event, &self.gatekeeper);
-        let key = key::key(event, &self.gatekeeper);
+        let key = key.map_or_else(|| key::key(event, &self.gatekeeper), str::to_owned);
         let hash = self.lanes.hash(&key);
         let mut lane = self.lanes.enter(call);
         if let Some(verdict) = lane.verdict(hash) {
             self.repeated.fetch_add(1, Ordering::Relaxed);
+            is_safe(true);
             return Ok(match verdict {
                 true => Answer::Ok,
                 false => Answer::Fail("this event failed before".to_owned()),
             });
         }
         if event.kind == EventKind::Update && origin == Origin::Caller && self.is_early(event, call, &mut lane) {
+            is_safe(false);
             return Ok(Answer::Ok);
         }
         let line = json::to_json(event);
         let place = self.journal.event(Utc::now().timestamp_micros(), call, &key, &line)?;
         self.journal.commit(place.end)?;
         self.accepted.fetch_add(1, Ordering::Relaxed);
+        is_safe(false);
+        if let Some(observe) = &self.observe {
+            observe(event);
+        }
         let answer = self.log(event, &key, place, call, false, None)?;
         lane.remember(hash, answer == Answer::Ok);
         if event.kind == EventKind::Stop {

@@ -33,18 +33,23 @@ const AT_ONCE: usize = 64;
 
 /// The CDR file, as a start after a crash sees it.
 pub trait CdrFile: Send + Sync {
-    /// Where the next line will be, in a form that only the file knows.
-    fn place(&self) -> Vec<u8>;
+    /// Brings every line to the disk that was written before the call; says where the file ended then, in a form that only it
+    /// knows.
+    fn checkpoint(&self) -> io::Result<Vec<u8>>;
 
-    /// Brings all lines to the disk.
-    fn sync(&self) -> io::Result<()>;
-
-    /// Numbers of the events whose line is not in the file, of those that were logged behind the place; all of them where
-    /// that is empty.
-    fn missing(&self, place: &[u8], events: &mut dyn Iterator<Item = (u64, Event, String)>)
-    -> io::Result<HashSet<u64>>;
+    /// Which of these events, each with its key, have no line behind the place; empty: anywhere.
+    fn missing(&self, place: &[u8], events: &mut dyn Iterator<Item = (Event, String)>) -> io::Result<Missing>;
 
     fn path(&self) -> PathBuf;
+}
+
+/// Lines that are not in the CDR file.
+#[derive(Debug, Default)]
+pub struct Missing {
+    /// Which of the events, counted from 0.
+    pub events: HashSet<usize>,
+    /// Otherwise they may be in a file that was moved away: what was answered before the crash is not written again.
+    pub is_certain: bool,
 }
 
 /// What a crash has left open.
@@ -110,6 +115,7 @@ pub fn open(setup: Setup) -> Result<(Core, Unfinished), Failed> {
         min_free: setup.min_free,
         billed: setup.billed,
         alarm: setup.alarm,
+        observe: setup.observe,
         spooled_up_to: AtomicU64::new(scan.spooled_up_to),
         accepted: AtomicU64::new(0),
         repeated: AtomicU64::new(0),
@@ -128,6 +134,7 @@ pub fn finish(core: &Arc<Core>, unfinished: Unfinished) -> Result<(), Failed> {
     for (number, position) in unfinished.lines.iter().filter(|(number, _)| missing.contains(number)) {
         write_line(core, *number, *position)?;
     }
+    core.begin_checkpoints()?;
     if unfinished.events.is_empty() {
         return Ok(());
     }
@@ -222,12 +229,31 @@ fn missing_lines(core: &Core, file: &dyn CdrFile, unfinished: &Unfinished) -> Re
     let mut reader = reader(core)?;
     let mut all = unfinished.lines.clone();
     all.extend(unfinished.events.iter());
+    let mut numbers = Vec::new();
     let mut events = all.into_iter().filter_map(|(number, position)| {
         let (_, of) = event_at(core, &mut reader, number, position).ok()??;
-        Some((number, json::from_journal(&of.json).ok()?, of.key))
+        let event = json::from_journal(&of.json).ok()?;
+        numbers.push(number);
+        Some((event, of.key))
     });
-    file.missing(&unfinished.place, &mut events)
-        .map_err(|e| core.journal.give_up("compare the journal with", &file.path(), &e))
+    let missing = file
+        .missing(&unfinished.place, &mut events)
+        .map_err(|e| core.journal.give_up("compare the journal with", &file.path(), &e))?;
+    let is_known = |number: &u64| unfinished.lines.contains_key(number);
+    let lost = missing.events.iter().filter_map(|index| numbers.get(*index)).copied();
+    if missing.is_certain {
+        return Ok(lost.collect());
+    }
+    let lost: HashSet<u64> = lost.collect();
+    let doubtful = lost.iter().filter(|number| is_known(number)).count();
+    if doubtful > 0 {
+        tracing::error!(
+            "{doubtful} lines are not to be found, and {} was moved away or replaced while accounting was down: they may be \
+             there; compare them with the journal's events",
+            file.path().display()
+        );
+    }
+    Ok(lost.into_iter().filter(|number| !is_known(number)).collect())
 }
 
 fn reader(core: &Core) -> Result<Reader, Failed> {

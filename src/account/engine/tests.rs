@@ -130,6 +130,7 @@ fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, bool)>) -> S
         min_free: 0,
         billed: Box::new(|| None),
         alarm: Box::new(|_| {}),
+        observe: None,
     }
 }
 
@@ -144,7 +145,7 @@ fn submit(engine: &Engine, kind: EventKind, session: &str) -> Answer {
 /// What a killed process leaves: nothing is closed, and the lock of the threads is not waited for.
 fn kill(engine: Engine) {
     engine.core.is_ending.store(true, Ordering::SeqCst);
-    for thread in engine.threads {
+    for thread in engine.threads.into_inner().unwrap() {
         thread.join().unwrap();
     }
 }
@@ -346,27 +347,24 @@ impl Module for FakeFile {
 }
 
 impl CdrFile for FakeFile {
-    fn place(&self) -> Vec<u8> {
-        (self.lines.lock().unwrap().len() as u64).to_le_bytes().to_vec()
+    fn checkpoint(&self) -> io::Result<Vec<u8>> {
+        let end = self.lines.lock().unwrap().len() as u64;
+        self.synced.store(end, Ordering::SeqCst);
+        Ok(end.to_le_bytes().to_vec())
     }
 
-    fn sync(&self) -> io::Result<()> {
-        self.synced
-            .store(self.lines.lock().unwrap().len() as u64, Ordering::SeqCst);
-        Ok(())
-    }
-
-    fn missing(
-        &self,
-        place: &[u8],
-        events: &mut dyn Iterator<Item = (u64, Event, String)>,
-    ) -> io::Result<HashSet<u64>> {
+    fn missing(&self, place: &[u8], events: &mut dyn Iterator<Item = (Event, String)>) -> io::Result<Missing> {
         let from = place.try_into().map_or(0, u64::from_le_bytes) as usize;
         let lines = self.lines.lock().unwrap();
-        Ok(events
-            .filter(|(_, event, _)| !lines[from..].contains(&session_of(event)))
-            .map(|(number, ..)| number)
-            .collect())
+        let events = events
+            .enumerate()
+            .filter(|(_, (event, _))| !lines[from..].contains(&session_of(event)))
+            .map(|(index, _)| index)
+            .collect();
+        Ok(Missing {
+            events,
+            is_certain: true,
+        })
     }
 
     fn path(&self) -> PathBuf {

@@ -38,7 +38,7 @@ mod writer;
 
 pub use reader::{Item, Reader, Record};
 pub use record::{Body, EventRecord, LONGEST, Outcome};
-pub use segment::{Segment, directory, list, lock_path};
+pub use segment::{Segment, directory, list, lock_path, prepare};
 pub use writer::{Durability, Failed, Journal, Place};
 
 #[cfg(test)]
