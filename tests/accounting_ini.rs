@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use billdrop::account::chain::verdict;
+use billdrop::config::gatekeeper::known::{Kind, OPTIONS, Otherwise};
 use billdrop::config::gatekeeper::{
     self, Control, EventKind, Events, Gatekeeper, Leniency, Link, LinkKind, Notice, Problems, Rotate, SqlDriver,
 };
@@ -338,4 +339,129 @@ fn an_ini_with_every_module_is_read_with_all_its_options_and_defaults() {
     assert_eq!(status.templates[0], (EventKind::Start, default.to_owned()));
     let syslog = gatekeeper.syslog.unwrap();
     assert_eq!((syslog.facility, syslog.level, syslog.templates.len()), (1, 6, 4));
+}
+
+/// Section, key, type and default of each `@key` of the manual page.
+fn explained() -> Vec<(String, String, String, String)> {
+    let page = include_str!("../man/parts/billdrop-accounting.5");
+    let mut section = String::new();
+    let mut keys = Vec::new();
+    for line in page.lines() {
+        if let Some(heading) = line.strip_prefix(".SS [") {
+            section = heading.trim_end_matches(']').to_owned();
+        }
+        if let Some((key, rest)) = line.strip_prefix("@key ").and_then(|line| line.split_once(" = ")) {
+            let (kind, default) = rest.split_once("; ").unwrap();
+            keys.push((section.clone(), key.to_owned(), kind.to_owned(), default.to_owned()));
+        }
+    }
+    keys
+}
+
+#[test]
+fn the_manual_has_every_key_with_its_type_and_default_and_no_other() {
+    let page = include_str!("../man/parts/billdrop-accounting.5");
+    let known: Vec<_> = OPTIONS
+        .iter()
+        .map(|known| {
+            let default = match known.otherwise {
+                Otherwise::Is(value) if known.kind == Kind::Template => {
+                    let event = value.split('|').nth(1).unwrap();
+                    let line = value.replacen(event, "EVENT", 1);
+                    assert!(page.lines().any(|shown| shown == line), "{line}");
+                    format!("default the line above with {event}")
+                }
+                Otherwise::Is(value) | Otherwise::Told(value) => format!("default {value}"),
+                Otherwise::Unset => "no default".to_owned(),
+            };
+            let kind = known.kind.word().to_owned();
+            (known.section.to_owned(), known.key.to_owned(), kind, default)
+        })
+        .collect();
+    assert!(known.len() > 70, "{}", known.len());
+    assert_eq!(explained(), known);
+}
+
+/// A chain with every module, and what none of them can be without.
+fn everything() -> String {
+    let chain = "FileAcct=optional\nSQLAcct=optional\nRadAcct=optional\nStatusAcct=optional\nSyslogAcct=optional";
+    with_chain(chain)
+}
+
+#[test]
+fn with_every_default_written_out_the_options_are_those_without_any() {
+    let without = good(&everything()).0;
+    for known in OPTIONS {
+        let Otherwise::Is(default) = known.otherwise else {
+            continue;
+        };
+        let text = format!("{}[{}]\n{}={default}\n", everything(), known.section, known.key);
+        let (with, _) = good(&text);
+        assert_eq!(with, without, "[{}] {}", known.section, known.key);
+    }
+}
+
+#[test]
+fn every_key_that_is_used_changes_something() {
+    let without = good(&everything()).0;
+    for known in OPTIONS {
+        let value = match (known.kind, known.key) {
+            (Kind::Unused, _) => "1",
+            (Kind::Flag | Kind::Truth, key) => match key {
+                "AppendCiscoAttributes" | "RoundRobinServers" | "StandardCDRFormat" => "0",
+                _ => "1",
+            },
+            (Kind::Number("port"), _) => "1999",
+            (Kind::Number(_), "AcctUpdateInterval") => "60",
+            (Kind::Number(_), "KeyFilled") => "-1",
+            (Kind::Number(_), _) => "7000",
+            (_, "Driver") => "MySQL",
+            (_, "RadiusPortRange") => "10000-11000",
+            (_, "Home" | "LocalInterface") => "127.0.0.1",
+            (_, "Rotate") => "daily",
+            (_, "RotateTime" | "RotateDay") => "3",
+            (_, "SyslogFacility") => "LOG_LOCAL3",
+            (_, "SyslogLevel") => "LOG_ERR",
+            (_, "Servers") => "192.0.2.9",
+            _ => "something",
+        };
+        // Keys that the text has already would be appended to.
+        let already = format!("{}=", known.key);
+        let mut base: String = everything()
+            .lines()
+            .filter(|line| !(line.starts_with(&already) && known.section != "Gatekeeper::Acct"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        match known.key {
+            "StandardCDRFormat" => base += "[FileAcct]\nCDRString=x\nStandardCDRFormat=1\n",
+            "SharedSecret" => base = base.replace("Servers=192.0.2.1:1812:1813:testing123", "Servers=192.0.2.1"),
+            "DefaultAcctPort" => base = base.replace("Servers=192.0.2.1:1812:1813:testing123", "Servers=192.0.2.1"),
+            "RotateTime" => base += "[FileAcct]\nRotate=hourly\n",
+            "RotateDay" => base += "[FileAcct]\nRotate=weekly\n",
+            _ => {}
+        }
+        if known.key == "StandardCDRFormat" {
+            let on = good(&base).0.file.unwrap().standard_format;
+            let off = good(&base.replace("StandardCDRFormat=1", "StandardCDRFormat=0"))
+                .0
+                .file
+                .unwrap()
+                .standard_format;
+            assert!(on && !off);
+            continue;
+        }
+        if matches!(known.key, "EncryptAllPasswords" | "KeyFilled") {
+            continue; // what they do is tested with the passwords
+        }
+        let before = parse(&base, Leniency::Lenient).map(|(gatekeeper, _)| gatekeeper);
+        let text = format!("{base}[{}]\n{}={value}\n", known.section, known.key);
+        let after = parse(&text, Leniency::Lenient)
+            .unwrap_or_else(|problems| panic!("{problems}"))
+            .0;
+        let is_same = before.as_ref().is_ok_and(|before| *before == after);
+        assert_eq!(is_same, known.kind == Kind::Unused, "[{}] {}", known.section, known.key);
+        let told = told(&parse(&text, Leniency::Lenient).unwrap().1);
+        assert!(!told.contains("unknown key"), "{told}");
+    }
+    assert!(without.chain.len() == 5);
 }

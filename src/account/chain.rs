@@ -108,7 +108,7 @@ mod tests {
             if word == "any" {
                 let (verdict, asked) = asked(&[link(Control::Required, Events::of(1))], &[false]);
                 assert_eq!((verdict.ok, asked), (true, 0));
-                assert_eq!((&says[..], &more[..]), ("not asked", "yes"));
+                assert_eq!((&says[..], &more[..]), ("nothing", "yes"));
                 continue;
             }
             let (control, ok) = (control(word), says == "ok");

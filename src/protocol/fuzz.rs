@@ -6,6 +6,12 @@ use std::path::Path;
 
 use super::{axl, cms, gatekeeper_status, radius};
 use crate::config;
+use super::{axl, cms};
+use crate::account::explain::explain;
+use crate::config::{
+    self,
+    gatekeeper::{self, Leniency, ini::Ini, rewrite},
+};
 
 /// The octets as a reply to every call.
 pub fn axl_reply(octets: &[u8]) {
@@ -124,5 +130,23 @@ pub fn radius_reply(octets: &[u8]) {
     if let Ok(attributes) = radius::parse(octets) {
         let length: usize = attributes.iter().map(|(_, value)| 2 + value.len()).sum();
         assert_eq!(length, octets.len());
+/// The octets as a gatekeeper's ini: read in both ways, explained, and with a password written into it.
+pub fn gatekeeper_ini(octets: &[u8]) {
+    let read = |leniency| gatekeeper::parse(octets, Path::new("gk.ini"), leniency);
+    let (strict, lenient) = (read(Leniency::Strict), read(Leniency::Lenient));
+    if let Ok((strict, _)) = &strict {
+        let (lenient, _) = lenient.as_ref().expect("what is good is good for the lenient, too");
+        assert_eq!(strict.chain.len(), lenient.chain.len());
+    }
+    for result in [strict, lenient] {
+        match result {
+            Ok((gatekeeper, _)) => assert!(explain(&gatekeeper).len() < 200),
+            Err(problems) => assert!(!problems.to_string().is_empty()),
+        }
+    }
+    if let Ok(changed) = rewrite::with_value(octets, "SQLAcct", "Password", "new=") {
+        let ini = Ini::parse(&changed);
+        let value = ini.key("SQLAcct", "Password").map(|key| &key.value[..]);
+        assert_eq!(value, Some(&b"new="[..]));
     }
 }

@@ -17,6 +17,9 @@ pub fn links(reading: &mut Reading<'_>) -> (Vec<Link>, Vec<Skipped>) {
     let (mut links, mut skipped) = (Vec::new(), Vec::new());
     let section = reading.ini.section(known::CHAIN);
     for key in section.map_or(&[][..], |section| &section.keys) {
+        if reading.is_full() {
+            break;
+        }
         let value = reading.decoded(known::CHAIN, key);
         if let [first, second, ..] = key.lines[..] {
             let what = format!(
@@ -172,6 +175,9 @@ fn status(reading: &mut Reading<'_>, line: usize, word: &str) -> LinkKind {
     LinkKind::Default(read)
 }
 
+/// Nobody reads more of one line.
+const MOST_UNKNOWN: usize = 20;
+
 /// The events of a list that is there, though perhaps empty.
 fn events(reading: &mut Reading<'_>, line: usize, kind: LinkKind, words: &[&str]) -> Events {
     let events: Events = words.iter().filter_map(|word| event_named(word)).collect();
@@ -191,7 +197,7 @@ fn events(reading: &mut Reading<'_>, line: usize, kind: LinkKind, words: &[&str]
         let what = format!("{name}: the list of events is empty; leave the semicolon away for all events");
         reading.refuse(line, &what, does);
     }
-    for word in &unknown {
+    for word in unknown.iter().take(MOST_UNKNOWN) {
         let comment = match word.trim().contains([' ', '#']) {
             true => ": nothing that follows a value is a comment; give comments lines of their own".to_owned(),
             false => hint(word.trim(), EventKind::ALL.map(EventKind::name)),

@@ -24,6 +24,7 @@ use std::{
     fmt,
     fs::{self, File},
     io::{self, Read},
+    net::{IpAddr, ToSocketAddrs},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -92,7 +93,8 @@ const MOST: usize = 50;
 /// Errors: all problems at once, one a line, `FILE:LINE: what is wrong`. Secrets are in none of them.
 pub fn load(path: &Path, leniency: Leniency) -> Result<(Gatekeeper, Vec<Notice>), Problems> {
     let (octets, mode) = contents(path)?;
-    let (gatekeeper, mut notices) = parse(&octets, path, leniency)?;
+    let look_up = |name: &str| (name, 0u16).to_socket_addrs().ok()?.next().map(|found| found.ip());
+    let (gatekeeper, mut notices) = read(&octets, path, leniency, look_up)?;
     if mode & 0o004 != 0 && gatekeeper.has_secrets() {
         let text = format!("holds passwords and everybody can read it (mode {mode:04o}): chmod o-r");
         notices.insert(0, Notice::new(path, Said::new(0, text)));
@@ -100,14 +102,23 @@ pub fn load(path: &Path, leniency: Leniency) -> Result<(Gatekeeper, Vec<Notice>)
     Ok((gatekeeper, notices))
 }
 
-/// The same for octets that have been read. `path` stands in the messages.
+/// The same for octets that have been read, without looking up any name. `path` stands in the messages.
 pub fn parse(octets: &[u8], path: &Path, leniency: Leniency) -> Result<(Gatekeeper, Vec<Notice>), Problems> {
+    read(octets, path, leniency, |_| None)
+}
+
+fn read(
+    octets: &[u8],
+    path: &Path,
+    leniency: Leniency,
+    look_up: fn(&str) -> Option<IpAddr>,
+) -> Result<(Gatekeeper, Vec<Notice>), Problems> {
     if octets.len() as u64 > LIMIT {
         let text = format!("longer than {LIMIT} octets; this is not a gatekeeper's ini");
         return Err(Problems::one(path, Exit::Configuration, text));
     }
     let ini = Ini::parse(octets);
-    let mut reading = Reading::new(&ini, leniency);
+    let mut reading = Reading::new(&ini, leniency, look_up);
     if octets.starts_with(b"\xEF\xBB\xBF") {
         let what = "the file begins with a byte order mark; save it without";
         reading.refuse(1, what, "passes over the first line");
@@ -157,7 +168,10 @@ fn foreign(reading: &mut Reading<'_>, chain: &[Link]) {
     let read = known::MODULE_SECTIONS
         .into_iter()
         .chain([known::MAIN, known::CALL_TABLE, known::CHAIN]);
-    for section in &ini.sections {
+    for (position, section) in ini.sections.iter().enumerate() {
+        if reading.is_full() {
+            break;
+        }
         let is = |name: &str| section.name.eq_ignore_ascii_case(name);
         if is("SQLConfig") {
             let text = "[SQLConfig]: the gatekeeper takes parts of its configuration from a database; billdrop reads this file only";
@@ -179,7 +193,8 @@ fn foreign(reading: &mut Reading<'_>, chain: &[Link]) {
                 shortened(rest)
             );
             reading.refuse(section.line, &what, "passes over the whole section");
-        } else if let Some(meant) = nearest(&section.name, read.clone())
+        } else if position < MOST_COMPARED
+            && let Some(meant) = nearest(&section.name, read.clone())
             && !is(known::CHAIN)
             && !OTHERS.into_iter().any(is)
         {
@@ -202,6 +217,9 @@ fn foreign(reading: &mut Reading<'_>, chain: &[Link]) {
     }
 }
 
+/// Sections of which it is asked whether another one was meant. A gatekeeper may have one for each endpoint.
+const MOST_COMPARED: usize = 1000;
+
 /// Sections of the gatekeeper whose names are near to those of accounting.
 const OTHERS: [&str; 3] = ["Gatekeeper::Auth", "RadAuth", "SQLAuth"];
 
@@ -214,6 +232,9 @@ fn unknown_keys(reading: &mut Reading<'_>, section: &ini::Section, only_near: bo
         key.len() < 80 && names().any(|known| known.len() > 6 && near(known))
     };
     for key in &section.keys {
+        if reading.is_full() {
+            break;
+        }
         if known::find(&section.name, &key.name).is_some() || only_near && !is_near(&key.name) {
             continue;
         }

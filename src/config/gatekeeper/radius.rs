@@ -1,9 +1,6 @@
 //! `[RadAcct]`: RADIUS servers, and how they are asked.
 
-use std::{
-    net::{IpAddr, ToSocketAddrs},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use super::{
     RadAcct, RadiusServer,
@@ -145,7 +142,7 @@ fn local_interface(reading: &mut Reading<'_>) -> Option<IpAddr> {
     if bare.parse::<IpAddr>().is_ok() {
         return address(text);
     }
-    let found = (bare, 0u16).to_socket_addrs().ok().and_then(|mut found| found.next());
+    let found = (reading.look_up)(bare);
     if found.is_none() {
         let shown = shortened(text);
         let text = format!(
@@ -153,7 +150,7 @@ fn local_interface(reading: &mut Reading<'_>) -> Option<IpAddr> {
         );
         reading.notice(value.line, text);
     }
-    found.map(|found| found.ip())
+    found
 }
 
 fn port_range(reading: &mut Reading<'_>) -> (u16, u16) {

@@ -1,5 +1,7 @@
 //! What is known while an ini is read: the file, what was found wrong, and what should be told.
 
+use std::net::IpAddr;
+
 use super::{
     Leniency, Said,
     ini::{Ini, Key},
@@ -10,9 +12,14 @@ use super::{
 pub struct Reading<'a> {
     pub ini: &'a Ini,
     leniency: Leniency,
+    /// Address of a name.
+    pub look_up: fn(&str) -> Option<IpAddr>,
     pub problems: Vec<Said>,
     pub notices: Vec<Said>,
 }
+
+/// Most problems, and most notices, that are kept.
+const MOST: usize = 500;
 
 /// A text of the file and its first line; 0 where it is a default.
 pub struct Value {
@@ -21,10 +28,11 @@ pub struct Value {
 }
 
 impl<'a> Reading<'a> {
-    pub fn new(ini: &'a Ini, leniency: Leniency) -> Self {
+    pub fn new(ini: &'a Ini, leniency: Leniency, look_up: fn(&str) -> Option<IpAddr>) -> Self {
         Reading {
             ini,
             leniency,
+            look_up,
             problems: Vec::new(),
             notices: Vec::new(),
         }
@@ -34,26 +42,30 @@ impl<'a> Reading<'a> {
         self.leniency == Leniency::Lenient
     }
 
+    /// Nobody reads more than that. Whatever looks through a whole file for what is wrong stops here.
+    pub fn is_full(&self) -> bool {
+        self.problems.len() >= MOST || self.notices.len() >= MOST
+    }
+
     /// Cannot be worked with, however lenient.
     pub fn wrong(&mut self, line: usize, what: impl Into<String>) {
-        self.problems.push(Said::new(line, what));
+        if self.problems.len() < MOST {
+            self.problems.push(Said::new(line, what));
+        }
     }
 
     /// Works at the gatekeeper, but hardly as it was meant. `does` is what the gatekeeper does with it.
     pub fn refuse(&mut self, line: usize, what: &str, does: &str) {
         match self.leniency {
-            Leniency::Strict => self
-                .problems
-                .push(Said::new(line, format!("{what}; the gatekeeper {does}"))),
-            Leniency::Lenient => self.notices.push(Said::new(
-                line,
-                format!("{what}; as the gatekeeper does, billdrop {does}"),
-            )),
+            Leniency::Strict => self.wrong(line, format!("{what}; the gatekeeper {does}")),
+            Leniency::Lenient => self.notice(line, format!("{what}; as the gatekeeper does, billdrop {does}")),
         }
     }
 
     pub fn notice(&mut self, line: usize, what: impl Into<String>) {
-        self.notices.push(Said::new(line, what));
+        if self.notices.len() < MOST {
+            self.notices.push(Said::new(line, what));
+        }
     }
 
     fn find(&self, section: &str, key: &str) -> Option<&'a Key> {
@@ -189,6 +201,7 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
     let unknown: String = unknown.chars().take(80).collect::<String>().to_ascii_lowercase();
     known
         .into_iter()
+        .filter(|known| known.len().abs_diff(unknown.len()) * 3 <= known.len().max(3))
         .map(|known| {
             let distance = strsim::damerau_levenshtein(&unknown, &known.to_ascii_lowercase());
             (distance, known)

@@ -11,10 +11,8 @@ pub fn with_value(octets: &[u8], section: &str, key: &str, value: &str) -> Resul
     let ini = Ini::parse(octets);
     let found = ini.section(section);
     let mut lines: Vec<&[u8]> = octets.split_inclusive(|octet| *octet == b'\n').collect();
-    let end: &[u8] = match lines.first() {
-        Some(first) if first.ends_with(b"\r\n") => b"\r\n",
-        _ => b"\n",
-    };
+    // New lines end as their neighbours do.
+    let end_like = |line: &[u8]| -> &[u8] { if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" } };
     let changed = match (found, found.and_then(|section| section.key(key))) {
         (_, Some(key)) => match key.lines[..] {
             [line] => {
@@ -38,6 +36,7 @@ pub fn with_value(octets: &[u8], section: &str, key: &str, value: &str) -> Resul
         },
         (Some(Section { end: last, .. }), None) => {
             let before = lines[last - 1];
+            let end = end_like(before);
             let new = [
                 line_end_missing(before, end),
                 key.as_bytes(),
@@ -50,6 +49,7 @@ pub fn with_value(octets: &[u8], section: &str, key: &str, value: &str) -> Resul
         }
         (None, None) => {
             let before = lines.last().copied().unwrap_or(b"\n");
+            let end = end_like(before);
             let missing = line_end_missing(before, end);
             let empty: &[u8] = if lines.is_empty() { b"" } else { end };
             let head = format!("[{section}]");
