@@ -4,5 +4,15 @@
 //! ([`crate::config::gatekeeper`]); each says `ok` or `fail`, and the controls make one verdict of that, exactly as the
 //! gatekeeper does. What the gatekeeper loses when a destination is down waits here until it can be logged.
 
+pub mod cdr;
+pub mod derived;
 pub mod event;
+pub mod json;
 pub mod module;
+pub mod parameters;
+pub mod read_time;
+mod strftime;
+pub mod template;
+pub mod timestamp;
+pub mod uuid;
+pub mod zone;
