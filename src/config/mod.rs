@@ -3,6 +3,7 @@
 //! Every key is optional; an unknown key is refused with its line and the nearest known key. The defaults written
 //! here are the only ones: the man page and the example configuration are checked against them.
 
+mod accounting_status;
 mod archive;
 mod billing_config;
 pub(crate) mod device;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use accounting_status::{Network, StatusInput, StatusOutput};
 pub use archive::Archive;
 pub use billing_config::{COLUMNS, DEFAULT_LIST, Listed, Problems, load_devices, parse_devices};
 pub use device::{Device, DeviceKind, Location, Tls};

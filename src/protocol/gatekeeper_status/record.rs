@@ -99,6 +99,13 @@ impl Record {
         }
     }
 
+    /// What it takes of memory, more or less.
+    pub fn octets(&self) -> usize {
+        const EACH: usize = 48;
+        let all = || self.fields.iter().chain(&self.texts);
+        all().map(Vec::len).sum::<usize>() + all().count() * EACH
+    }
+
     /// `text`: from `BD1|` to the full stop, without line end. `uuid` stands in it as often as [`boundaries`] says.
     pub(super) fn split(kind: EventKind, uuid: &[u8; UUID], text: &[u8]) -> Result<Self, &'static str> {
         let (fields, texts) = names(kind);
