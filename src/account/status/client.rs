@@ -27,8 +27,6 @@ use super::{
 };
 use crate::account::event::Event;
 
-/// Events that were read and wait to be taken, in octets.
-const QUEUE: usize = 32 << 20;
 const PORT: u16 = 7000;
 
 /// Who takes events.
@@ -65,6 +63,20 @@ pub struct ClientOptions {
     /// Where it is kept what has been seen, so that a gap across a restart of billdrop is seen.
     pub memory: Option<PathBuf>,
     pub timing: Timing,
+    /// Events that were read and wait to be taken, in octets of memory.
+    pub queue: usize,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        ClientOptions {
+            login: Login::default(),
+            cdr_lines: true,
+            memory: None,
+            timing: Timing::default(),
+            queue: 32 << 20,
+        }
+    }
 }
 
 /// User and password at the status port.
@@ -147,9 +159,9 @@ impl Client {
         let shared = Arc::new(Shared {
             input,
             address,
-            options,
             sink,
-            queue: Queue::new(QUEUE),
+            queue: Queue::new(options.queue),
+            options,
             stop: Arc::default(),
             stream: Mutex::default(),
             woken: Condvar::new(),
