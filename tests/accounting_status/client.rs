@@ -123,7 +123,7 @@ fn after_a_lost_connection_the_backlog_fills_in_and_the_rest_is_told() {
         [uuid_of("start", 1), uuid_of("stop", 1), uuid_of("start", 4)]
     );
     assert_eq!(kept.gaps().len(), 1);
-    let told = "2 session ids were never told, 6b02fb2800000002 to 6b02fb2800000003: 2 of them calls, 0 refused calls";
+    let told = "2 session ids were never told, 6b02fb2800000002 to 6b02fb2800000003: 2 of them made, 0 refused";
     assert!(kept.gaps()[0].ends_with(told), "{:?}", kept.gaps());
 }
 
@@ -145,7 +145,7 @@ fn a_gatekeeper_that_was_restarted_lost_its_open_calls() {
     kept.until("the new start", |inner| inner.events.len() == 4);
     client.stop();
     assert!(
-        kept.gaps()[0].ends_with("1 calls have no stop and never get one: 6b02fb2800000002"),
+        kept.gaps()[0].ends_with("1 call without a stop will never get one: 6b02fb2800000002"),
         "{:?}",
         kept.gaps()
     );

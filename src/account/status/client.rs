@@ -25,7 +25,7 @@ use super::{
     queue::{Offered, Queue},
     session::{End, Note, Session},
 };
-use crate::account::event::Event;
+use crate::{account::event::Event, config::StatusInput};
 
 const PORT: u16 = 7000;
 
@@ -76,6 +76,38 @@ impl Default for ClientOptions {
             timing: Timing::default(),
             queue: 32 << 20,
         }
+    }
+}
+
+impl ClientOptions {
+    /// As configured. `memory`: where it is kept what was seen.
+    ///
+    /// # Errors
+    /// When the password cannot be had, or is of no use.
+    pub fn of(config: &StatusInput, memory: Option<PathBuf>) -> Result<Self, String> {
+        let password = match (&config.user, &config.password) {
+            (None, Some(_)) => return Err("[accounting.gatekeeper] password: there is no user beside it".into()),
+            (_, None) => String::new(),
+            (_, Some(secret)) => secret
+                .reveal()
+                .map_err(|e| format!("[accounting.gatekeeper] password: {e}"))?,
+        };
+        let heartbeat = config.heartbeat.0.max(Duration::from_secs(1));
+        Ok(ClientOptions {
+            login: Login {
+                user: config.user.clone(),
+                password,
+            },
+            cdr_lines: config.cdr_lines,
+            memory,
+            timing: Timing {
+                heartbeat,
+                // Three signs of life, and some time for the last one.
+                silence: heartbeat.saturating_mul(3).saturating_add(Duration::from_secs(10)),
+                ..Timing::default()
+            },
+            ..ClientOptions::default()
+        })
     }
 }
 
@@ -366,6 +398,18 @@ mod tests {
         ] {
             assert_eq!(with_port(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_password_needs_a_user_and_a_silence_is_longer_than_the_heartbeat() {
+        let config: StatusInput = toml::from_str("user = 'op'\npassword = 'pw1'\nheartbeat = '10s'").unwrap();
+        let options = ClientOptions::of(&config, None).unwrap();
+        assert_eq!(options.login.password, "pw1");
+        assert_eq!(options.timing.silence, Duration::from_secs(40));
+        let alone: StatusInput = toml::from_str("password = 'pw1'").unwrap();
+        assert!(!ClientOptions::of(&alone, None).unwrap_err().contains("pw1"));
+        let unset: StatusInput = toml::from_str("user = 'op'\npassword = { file = '/nonexistent' }").unwrap();
+        assert!(ClientOptions::of(&unset, None).unwrap_err().contains("/nonexistent"));
     }
 
     #[test]
