@@ -29,6 +29,8 @@ use crate::account::event::Event;
 
 /// Events that were read and wait to be taken, in octets.
 const QUEUE: usize = 32 << 20;
+use crate::{account::event::Event, config::StatusInput};
+
 const PORT: u16 = 7000;
 
 /// Who takes events.
@@ -65,6 +67,52 @@ pub struct ClientOptions {
     /// Where it is kept what has been seen, so that a gap across a restart of billdrop is seen.
     pub memory: Option<PathBuf>,
     pub timing: Timing,
+    /// Events that were read and wait to be taken, in octets of memory.
+    pub queue: usize,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        ClientOptions {
+            login: Login::default(),
+            cdr_lines: true,
+            memory: None,
+            timing: Timing::default(),
+            queue: 32 << 20,
+        }
+    }
+}
+
+impl ClientOptions {
+    /// As configured. `memory`: where it is kept what was seen.
+    ///
+    /// # Errors
+    /// When the password cannot be had, or is of no use.
+    pub fn of(config: &StatusInput, memory: Option<PathBuf>) -> Result<Self, String> {
+        let password = match (&config.user, &config.password) {
+            (None, Some(_)) => return Err("[accounting.gatekeeper] password: there is no user beside it".into()),
+            (_, None) => String::new(),
+            (_, Some(secret)) => secret
+                .reveal()
+                .map_err(|e| format!("[accounting.gatekeeper] password: {e}"))?,
+        };
+        let heartbeat = config.heartbeat.0.max(Duration::from_secs(1));
+        Ok(ClientOptions {
+            login: Login {
+                user: config.user.clone(),
+                password,
+            },
+            cdr_lines: config.cdr_lines,
+            memory,
+            timing: Timing {
+                heartbeat,
+                // Three signs of life, and some time for the last one.
+                silence: heartbeat.saturating_mul(3).saturating_add(Duration::from_secs(10)),
+                ..Timing::default()
+            },
+            ..ClientOptions::default()
+        })
+    }
 }
 
 /// User and password at the status port.
@@ -150,6 +198,9 @@ impl Client {
             options,
             sink,
             queue: Queue::new(QUEUE),
+            sink,
+            queue: Queue::new(options.queue),
+            options,
             stop: Arc::default(),
             stream: Mutex::default(),
             woken: Condvar::new(),
@@ -354,6 +405,18 @@ mod tests {
         ] {
             assert_eq!(with_port(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_password_needs_a_user_and_a_silence_is_longer_than_the_heartbeat() {
+        let config: StatusInput = toml::from_str("user = 'op'\npassword = 'pw1'\nheartbeat = '10s'").unwrap();
+        let options = ClientOptions::of(&config, None).unwrap();
+        assert_eq!(options.login.password, "pw1");
+        assert_eq!(options.timing.silence, Duration::from_secs(40));
+        let alone: StatusInput = toml::from_str("password = 'pw1'").unwrap();
+        assert!(!ClientOptions::of(&alone, None).unwrap_err().contains("pw1"));
+        let unset: StatusInput = toml::from_str("user = 'op'\npassword = { file = '/nonexistent' }").unwrap();
+        assert!(ClientOptions::of(&unset, None).unwrap_err().contains("/nonexistent"));
     }
 
     #[test]

@@ -49,6 +49,8 @@ struct Memory {
     by_line: BTreeSet<[u8; 16]>,
     /// Whether the gatekeeper has the feed.
     feed: bool,
+    /// When the connection was last there, in seconds since 1970.
+    contact: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -73,6 +75,8 @@ pub(super) struct Follow {
     /// The whole backlog of this connection has come.
     caught_up: bool,
     lost: Option<Instant>,
+    /// Since when there was no connection.
+    lost: Option<i64>,
     total_calls: u64,
     total_calls_before: Option<u64>,
     origin: Origin,
@@ -112,6 +116,7 @@ impl Follow {
                 None
             }
         });
+        let memory: Memory = memory.unwrap_or_default();
         Follow {
             input,
             sink,
@@ -124,6 +129,11 @@ impl Follow {
             saved: Instant::now(),
             caught_up: false,
             lost: None,
+            lost: Some(memory.contact).filter(|contact| *contact > 0),
+            memory,
+            changed: false,
+            saved: Instant::now(),
+            caught_up: false,
             total_calls: 0,
             total_calls_before: None,
             origin: Origin::default(),
@@ -158,6 +168,7 @@ impl Follow {
             Note::CaughtUp => self.take_stock(),
             Note::Lost => {
                 self.lost = self.lost.or(Some(Instant::now()));
+                self.lost = self.lost.or(Some(self.memory.contact));
                 self.caught_up = false;
                 self.total_calls_before = Some(self.total_calls);
             }
@@ -302,6 +313,7 @@ impl Follow {
     /// The connection is as far as the gatekeeper: what was missed while there was none shows now.
     fn take_stock(&mut self) {
         self.caught_up = true;
+        self.memory.contact = today();
         let before = self.total_calls_before.take();
         let Some(lost) = self.lost.take() else { return };
         if self.memory.feed {
@@ -318,11 +330,13 @@ impl Follow {
         self.gap(&format!(
             "away for {} s, and the gatekeeper has no feed, so CDR lines of calls that ended in that time are lost; {meanwhile}",
             lost.elapsed().as_secs()
+            today().saturating_sub(lost).max(0)
         ));
     }
 
     fn tick(&mut self) {
         if self.caught_up {
+            self.memory.contact = today();
             let told = self.memory.watch.overdue(self.timing.hole, Instant::now());
             told.iter().for_each(|text| self.gap(text));
         }

@@ -28,6 +28,7 @@ use crate::{
         timestamp::TimestampFormat,
     },
     config::{Network, gatekeeper},
+    config::{Network, StatusOutput, gatekeeper},
 };
 use peer::Peer;
 
@@ -43,6 +44,18 @@ pub struct ServerOptions {
     pub max_clients: usize,
     /// Octets that may wait for one client.
     pub queue: usize,
+}
+
+impl ServerOptions {
+    /// As configured, at `[accounting] status-listen`.
+    pub fn of(listen: SocketAddr, config: &StatusOutput) -> Self {
+        ServerOptions {
+            listen,
+            allowed: config.allowed.clone(),
+            max_clients: config.max_clients,
+            queue: usize::try_from(config.queue.0).unwrap_or(usize::MAX),
+        }
+    }
 }
 
 /// A port that listens, until it is dropped.

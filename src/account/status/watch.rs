@@ -135,6 +135,8 @@ impl Watch {
             let count = std::mem::take(&mut self.startless);
             told.push(format!(
                 "{count} calls stopped whose start was not told, the first of them {}",
+                "{} stopped whose start was not told, the first of them {}",
+                calls(count),
                 self.session_id(first)
             ));
         }
@@ -202,6 +204,9 @@ impl Watch {
                 format!("{range}: {calls} of them calls, {} refused calls", count - calls)
             }
             _ => format!("{range}: calls or refused calls"),
+                format!("{range}: {calls} of them made, {} refused", count - calls)
+            }
+            _ => format!("{range}: calls made or refused"),
         }
     }
 
@@ -217,6 +222,8 @@ impl Watch {
             0 => "no call is known that had no stop".to_owned(),
             count => format!(
                 "{count} calls have no stop and never get one: {}{}",
+                "{} without a stop will never get one: {}{}",
+                calls(count as u64),
                 names.join(" "),
                 if count > NAMED { " …" } else { "" }
             ),
@@ -234,6 +241,13 @@ impl Watch {
         self.open.clear();
         self.startless = 0;
         self.a_startless = None;
+    }
+}
+
+fn calls(count: u64) -> String {
+    match count {
+        1 => "1 call".to_owned(),
+        _ => format!("{count} calls"),
     }
 }
 
@@ -287,6 +301,7 @@ mod tests {
         assert_eq!(
             told,
             ["3 session ids were never told, 6b02fb0b00000003 to 6b02fb0b00000005: 1 of them calls, 2 refused calls"]
+            ["3 session ids were never told, 6b02fb0b00000003 to 6b02fb0b00000005: 1 of them made, 2 refused"]
         );
         assert_eq!(overdue(&mut watch), Vec::<String>::new());
     }
@@ -314,6 +329,7 @@ mod tests {
         assert_eq!(
             overdue(&mut watch),
             ["1 calls stopped whose start was not told, the first of them 6b02fb0b00000006"]
+            ["1 call stopped whose start was not told, the first of them 6b02fb0b00000006"]
         );
     }
 
@@ -328,6 +344,7 @@ mod tests {
         let told = watch.greeted("Sun, 22 Nov 2026 16:00:00 +01:00").unwrap();
         assert!(
             told.ends_with("1 calls have no stop and never get one: 6b02fb0b00000002"),
+            told.ends_with("1 call without a stop will never get one: 6b02fb0b00000002"),
             "{told}"
         );
         // After it, the gatekeeper counts from 1 again.
@@ -357,5 +374,6 @@ mod tests {
         saw(&mut watch, EventKind::Start, 5, 5);
         assert_eq!(overdue(&mut watch).len(), 1);
         assert!(watch.greeted("now").unwrap().contains("3 calls have no stop"));
+        assert!(watch.greeted("now").unwrap().contains("3 calls without a stop"));
     }
 }
