@@ -17,7 +17,7 @@ use billdrop::account::{
 
 use crate::{
     Setup, event, failure, log,
-    servers::{File, Server, each},
+    servers::{File, Server, each, fresh_postgres},
     support::{mariadb::Mariadb, postgres::Postgres, say},
 };
 
@@ -139,8 +139,8 @@ fn old_marks_go_and_new_ones_stay() {
 
 #[test]
 fn an_account_that_may_not_make_tables_stores_all_the_same() {
-    let server = Postgres::start();
-    server.sql("CREATE TABLE t (sessid TEXT); CREATE ROLE poor LOGIN PASSWORD 'poor'; GRANT INSERT ON t TO poor");
+    let server = fresh_postgres();
+    server.ask("CREATE TABLE t (sessid TEXT); CREATE ROLE poor LOGIN PASSWORD 'poor'; GRANT INSERT ON t TO poor");
     let module = || {
         let mut options = server.options();
         options.username = "poor".to_owned();
@@ -151,9 +151,9 @@ fn an_account_that_may_not_make_tables_stores_all_the_same() {
     let poor = module();
     assert_eq!(log(&poor, &event(Stop, "1")), Outcome::Ok);
     assert_eq!(log(&poor, &event(Stop, "1")), Outcome::Ok);
-    assert_eq!(server.sql("SELECT COUNT(*) FROM t"), "2");
+    assert_eq!(server.ask("SELECT COUNT(*) FROM t"), "2");
     // Once somebody has made the table for it, it is used.
-    server.sql(
+    server.ask(
         "CREATE TABLE billdrop_accounting (event_key text PRIMARY KEY, at bigint NOT NULL); \
          GRANT SELECT, INSERT ON billdrop_accounting TO poor",
     );
@@ -161,7 +161,7 @@ fn an_account_that_may_not_make_tables_stores_all_the_same() {
     for _ in 0..2 {
         assert_eq!(log(&poor, &event(Stop, "2")), Outcome::Ok);
     }
-    assert_eq!(server.sql("SELECT COUNT(*) FROM t"), "3");
+    assert_eq!(server.ask("SELECT COUNT(*) FROM t"), "3");
 }
 
 const CALLS: usize = 10_000;

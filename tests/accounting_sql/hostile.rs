@@ -7,8 +7,7 @@ use billdrop::{
 
 use crate::{
     Setup, event_of, failure, log,
-    servers::{File, Server, each},
-    support::{mariadb::Mariadb, postgres::Postgres},
+    servers::{File, Server, each, fresh_mariadb, fresh_postgres},
 };
 
 /// Names that have done harm elsewhere, and what could slip through a lexer.
@@ -154,17 +153,17 @@ fn a_text_of_64_kb_is_stored_where_it_fits_and_refused_where_it_does_not() {
 /// A character that the column cannot hold must not keep the call out of the records.
 #[test]
 fn a_small_character_set_stores_question_marks() {
-    let server = Mariadb::start();
-    server.sql("CREATE TABLE calls (who VARCHAR(50) CHARACTER SET utf8mb3)");
+    let server = fresh_mariadb();
+    server.ask("CREATE TABLE calls (who VARCHAR(50) CHARACTER SET utf8mb3)");
     let module = Setup::of(&server)
         .query(Stop, "INSERT INTO calls VALUES ('%u')")
         .module();
     assert_eq!(log(&module, &event_of("Grüße 𝄞".as_bytes(), "1")), Outcome::Ok);
     assert_eq!(log(&module, &event_of("Grüße".as_bytes(), "2")), Outcome::Ok);
-    assert_eq!(server.sql("SELECT who FROM calls ORDER BY who DESC"), "Grüße\nGr??e ?");
+    assert_eq!(server.ask("SELECT who FROM calls ORDER BY who DESC"), "Grüße\nGr??e ?");
 
-    let server = Postgres::start();
-    server.sql("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0");
+    let server = fresh_postgres();
+    server.ask("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0");
     let mut options = server.options();
     options.database = "latin".to_owned();
     options.queries = vec![(Stop, "SELECT '%u' || who FROM (VALUES ('x')) AS t (who)".to_owned(), 1)];
@@ -177,7 +176,7 @@ fn a_small_character_set_stores_question_marks() {
 #[test]
 fn quotes_are_stored_as_the_caller_sent_them() {
     let value = "o'br\"x";
-    for server in [&File::new() as &dyn Server, &Postgres::start()] {
+    for server in [&File::new() as &dyn Server, &fresh_postgres()] {
         server.ask("CREATE TABLE calls (who TEXT)");
         let module = Setup::of(server)
             .query(Stop, "INSERT INTO calls VALUES ('%u')")

@@ -10,8 +10,7 @@ use billdrop::account::{
 
 use crate::{
     Setup, changed, event, failure, gatekeeper, log,
-    servers::{File, Server, each},
-    support::{mariadb::Mariadb, postgres::Postgres},
+    servers::{File, Server, each, fresh_mariadb, fresh_postgres},
 };
 
 /// The queries of the manual's chapter on SQLAcct.
@@ -71,8 +70,8 @@ fn the_queries_of_the_manual_work_as_they_stand() {
 
 #[test]
 fn a_table_named_call_is_refused_by_mysql_itself_unless_it_is_quoted() {
-    let server = Mariadb::start();
-    server.sql("CREATE TABLE `call` (sessid VARCHAR(50))");
+    let server = fresh_mariadb();
+    server.ask("CREATE TABLE `call` (sessid VARCHAR(50))");
     let module = Setup::of(&server)
         .query(Stop, "INSERT INTO call (sessid) VALUES ('%s')")
         .module();
@@ -147,7 +146,7 @@ fn template(statement: &str, table: &str) -> String {
 
 #[test]
 fn several_statements_count_as_each_driver_counts_them() {
-    outcomes_of_multiple_statements(&Postgres::start());
+    outcomes_of_multiple_statements(&fresh_postgres());
     outcomes_of_multiple_statements(&File::new());
 }
 
@@ -187,8 +186,8 @@ fn outcomes_of_multiple_statements(server: &dyn Server) {
     assert_eq!(stored, expected);
 }
 
-fn unchanged_rows_do_not_count(server: &Mariadb) {
-    server.sql("CREATE TABLE u (sessid VARCHAR(50), n INTEGER); INSERT INTO u VALUES ('same', 10)");
+fn unchanged_rows_do_not_count(server: &dyn Server) {
+    server.ask("CREATE TABLE u (sessid VARCHAR(50), n INTEGER); INSERT INTO u VALUES ('same', 10)");
     let module = Setup::of(server)
         .query(Stop, "UPDATE u SET n = %d WHERE sessid = '%s'")
         .module();

@@ -1,6 +1,13 @@
 //! The three databases under one name.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use billdrop::config::{
     Secret,
@@ -25,11 +32,48 @@ pub trait Server: Sync {
     fn tables(&self) -> String;
 }
 
-/// Every database, one after the other.
+/// Every database, one after the other. Servers are shared by the tests that run at the same time.
 pub fn each(test: impl Fn(&dyn Server)) {
     test(&File::new());
-    test(&Postgres::start());
-    test(&Mariadb::start());
+    test(&fresh_postgres());
+    test(&fresh_mariadb());
+}
+
+/// A database in a server that runs.
+pub struct Fresh<S> {
+    server: Arc<S>,
+    name: String,
+}
+
+pub fn fresh_postgres() -> Fresh<Postgres> {
+    static RUNNING: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+    let server = shared(&RUNNING, Postgres::start);
+    let name = name();
+    server.sql(&format!("CREATE DATABASE {name}"));
+    Fresh { server, name }
+}
+
+pub fn fresh_mariadb() -> Fresh<Mariadb> {
+    static RUNNING: Mutex<Weak<Mariadb>> = Mutex::new(Weak::new());
+    let server = shared(&RUNNING, Mariadb::start);
+    let name = name();
+    server.sql(&format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
+    Fresh { server, name }
+}
+
+/// The last one that uses it ends it.
+fn shared<S>(running: &Mutex<Weak<S>>, start: impl FnOnce() -> S) -> Arc<S> {
+    let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+    running.upgrade().unwrap_or_else(|| {
+        let server = Arc::new(start());
+        *running = Arc::downgrade(&server);
+        server
+    })
+}
+
+fn name() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("fresh{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 fn options(driver: SqlDriver, host: &str, port: u16, user: &str, password: &str) -> SqlAcct {
@@ -49,6 +93,54 @@ fn options(driver: SqlDriver, host: &str, port: u16, user: &str, password: &str)
         timestamp_format: None,
     }
 }
+
+impl Server for Fresh<Postgres> {
+    fn options(&self) -> SqlAcct {
+        SqlAcct {
+            database: self.name.clone(),
+            ..self.server.options()
+        }
+    }
+
+    fn ask(&self, sql: &str) -> String {
+        self.server.sql_in(&self.name, sql)
+    }
+
+    fn hex(&self, column: &str) -> String {
+        self.server.hex(column)
+    }
+
+    fn tables(&self) -> String {
+        self.ask(POSTGRES_TABLES)
+    }
+}
+
+impl Server for Fresh<Mariadb> {
+    fn options(&self) -> SqlAcct {
+        SqlAcct {
+            database: self.name.clone(),
+            ..self.server.options()
+        }
+    }
+
+    fn ask(&self, sql: &str) -> String {
+        self.server.sql_in(&self.name, sql).replace('\t', "|")
+    }
+
+    fn hex(&self, column: &str) -> String {
+        self.server.hex(column)
+    }
+
+    fn table(&self, name: &str) -> String {
+        self.server.table(name)
+    }
+
+    fn tables(&self) -> String {
+        self.ask("SHOW TABLES")
+    }
+}
+
+const POSTGRES_TABLES: &str = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
 
 impl Server for Postgres {
     fn options(&self) -> SqlAcct {
@@ -70,7 +162,7 @@ impl Server for Postgres {
     }
 
     fn tables(&self) -> String {
-        self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        self.sql(POSTGRES_TABLES)
     }
 }
 

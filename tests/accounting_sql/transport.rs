@@ -9,7 +9,7 @@ use billdrop::{
 
 use crate::{
     Setup, event, failure, gatekeeper, log,
-    servers::Server,
+    servers::{Server, fresh_mariadb, fresh_postgres},
     support::{mariadb::Mariadb, postgres::Postgres},
 };
 
@@ -103,7 +103,7 @@ fn certificates(server: &dyn Server, path: &std::path::Path, query: &str, encryp
 
 #[test]
 fn a_wrong_password_is_said_and_not_shown() {
-    for server in [&Postgres::start() as &dyn Server, &Mariadb::start()] {
+    for server in [&fresh_postgres() as &dyn Server, &fresh_mariadb()] {
         let mut options = server.options();
         options.password = Secret::Text("wr0ng-s3cret".to_owned());
         options.queries = vec![(Stop, "SELECT 1".to_owned(), 1)];
@@ -121,7 +121,7 @@ fn a_wrong_password_is_said_and_not_shown() {
 
 #[test]
 fn a_server_that_hangs_is_given_up_after_the_time_limit() {
-    for server in [&Postgres::start() as &dyn Server, &Mariadb::start()] {
+    for server in [&fresh_postgres() as &dyn Server, &fresh_mariadb()] {
         let sleep = match server.options().driver {
             billdrop::config::gatekeeper::SqlDriver::MySql => "SELECT SLEEP(20)",
             _ => "SELECT pg_sleep(20)",
@@ -144,7 +144,7 @@ fn a_server_that_hangs_is_given_up_after_the_time_limit() {
 #[test]
 fn a_server_that_never_answers_is_given_up_and_not_asked_by_each_event() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    for server in [&Postgres::start() as &dyn Server, &Mariadb::start()] {
+    for server in [&fresh_postgres() as &dyn Server, &fresh_mariadb()] {
         let mut options = server.options();
         options.port = Some(silent.local_addr().unwrap().port());
         (options.connect_timeout, options.read_timeout) = (Duration::from_millis(500), Duration::from_millis(500));

@@ -58,7 +58,7 @@ impl Mariadb {
         );
         server.sql_as_root(&format!(
             "CREATE DATABASE billing CHARACTER SET utf8mb4; CREATE USER {USER}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'; \
-             GRANT ALL ON billing.* TO {USER}@'127.0.0.1'"
+             GRANT ALL ON *.* TO {USER}@'127.0.0.1'"
         ));
         server
     }
@@ -114,7 +114,12 @@ impl Mariadb {
 
     /// What the client answers: a line a row, tabs between columns.
     pub fn sql(&self, text: &str) -> String {
-        self.client("billing", text)
+        self.sql_in("billing", text)
+    }
+
+    /// The same in another database.
+    pub fn sql_in(&self, database: &str, text: &str) -> String {
+        self.client(database, text)
             .unwrap_or_else(|said| panic!("{text}: {said}"))
     }
 

@@ -125,7 +125,8 @@ impl Postgres {
         self.sql_in("billing", text)
     }
 
-    fn sql_in(&self, database: &str, text: &str) -> String {
+    /// The same in another database.
+    pub fn sql_in(&self, database: &str, text: &str) -> String {
         self.psql(database, text)
             .unwrap_or_else(|said| panic!("{text}: {said}"))
     }
