@@ -13,6 +13,8 @@ mod servers;
 #[path = "accounting_sql/transport.rs"]
 mod transport;
 
+use std::time::Duration;
+
 use billdrop::{
     account::{
         event::{Call, Event, EventKind, Moment, Subject, Text},
@@ -31,6 +33,7 @@ pub struct Setup<'a> {
     alternatives: Vec<(EventKind, String, usize)>,
     pub settings: AccountingSql,
     pub pool: usize,
+    pub read_timeout: Duration,
 }
 
 impl<'a> Setup<'a> {
@@ -41,6 +44,7 @@ impl<'a> Setup<'a> {
             alternatives: Vec::new(),
             settings: AccountingSql::default(),
             pool: 1,
+            read_timeout: Duration::from_secs(60),
         }
     }
 
@@ -64,10 +68,16 @@ impl<'a> Setup<'a> {
         self
     }
 
+    pub fn read_timeout(mut self, limit: Duration) -> Self {
+        self.read_timeout = limit;
+        self
+    }
+
     pub fn module(self) -> SqlAcct {
         let mut options = self.server.options();
         options.queries = self.queries;
         options.alternatives = self.alternatives;
+        options.read_timeout = self.read_timeout;
         (options.min_pool_size, options.max_pool_size) = (self.pool, self.pool);
         SqlAcct::new(&options, &gatekeeper(), &self.settings, false).unwrap_or_else(|problems| panic!("{problems:?}"))
     }
@@ -78,7 +88,7 @@ pub fn gatekeeper() -> Gatekeeper {
         name: "example-gk".to_owned(),
         home: Some([192, 0, 2, 1].into()),
         timestamp_format: "MySQL".to_owned(),
-        update_interval: std::time::Duration::ZERO,
+        update_interval: Duration::ZERO,
         cdr_timestamp_format: "RFC822".to_owned(),
         unconnected_cdr: false,
         called_station_id_to_dialed_ip: false,

@@ -1,23 +1,28 @@
 //! Databases that go away and come back.
 
 use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
     path::Path,
     sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use billdrop::account::{
-    event::EventKind::{Start, Stop},
-    module::{Attempt, Module, Outcome},
-    sql::SqlAcct,
+use billdrop::{
+    account::{
+        event::EventKind::{Start, Stop},
+        module::{Attempt, Module, Outcome},
+        sql::SqlAcct,
+    },
+    config::{AccountingSql, SqlTls},
 };
 
 use crate::{
     Setup, event, failure, log,
-    servers::{File, Server, each, fresh_postgres},
+    servers::{File, Server, each, fresh_mariadb, fresh_postgres},
     support::{mariadb::Mariadb, postgres::Postgres, say},
 };
 
@@ -164,12 +169,89 @@ fn an_account_that_may_not_make_tables_stores_all_the_same() {
     assert_eq!(server.ask("SELECT COUNT(*) FROM t"), "3");
 }
 
+/// The worst moment: COMMIT is carried out, and its answer gets lost.
+#[test]
+fn a_commit_whose_answer_is_lost_is_not_repeated() {
+    for server in [&fresh_postgres() as &dyn Server, &fresh_mariadb()] {
+        server.ask("CREATE TABLE t (sessid VARCHAR(50))");
+        let relay = Relay::to(server.options().port.unwrap());
+        let module = |table: &str| {
+            let mut options = server.options();
+            options.port = Some(relay.port);
+            options.queries = vec![(Stop, "INSERT INTO t VALUES ('%s')".to_owned(), 1)];
+            // Nobody would be alarmed by the alternative of a query that was carried out.
+            options.alternatives = vec![(Stop, "INSERT INTO t VALUES ('%s')".to_owned(), 2)];
+            let settings = AccountingSql {
+                tls: SqlTls::Disable,
+                marker_table: table.to_owned(),
+                ..AccountingSql::default()
+            };
+            SqlAcct::new(&options, &crate::gatekeeper(), &settings, false).unwrap()
+        };
+        for (table, session, copies) in [("billdrop_accounting", "marked", "1"), ("", "unmarked", "2")] {
+            let module = module(table);
+            assert_eq!(log(&module, &event(Stop, "before")), Outcome::Ok);
+            relay.lose_the_next_commit.store(true, Ordering::SeqCst);
+            assert_eq!(log(&module, &event(Stop, session)), Outcome::Ok);
+            assert!(!relay.lose_the_next_commit.load(Ordering::SeqCst), "no COMMIT was seen");
+            let stored = server.ask(&format!("SELECT COUNT(*) FROM t WHERE sessid = '{session}'"));
+            assert_eq!(stored, copies, "{session}");
+        }
+    }
+}
+
+/// Passes octets on to a server, until it is told to lose an answer.
+struct Relay {
+    port: u16,
+    lose_the_next_commit: Arc<AtomicBool>,
+}
+
+impl Relay {
+    fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let relay = Relay {
+            port: listener.local_addr().unwrap().port(),
+            lose_the_next_commit: Arc::default(),
+        };
+        let lose = relay.lose_the_next_commit.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", port)).unwrap());
+                let (back, forth) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let losing = Arc::new(AtomicBool::new(false));
+                let (armed, silent) = (lose.clone(), losing.clone());
+                std::thread::spawn(move || {
+                    pass(client, forth, |octets| {
+                        if octets.windows(6).any(|word| word == b"COMMIT") && armed.swap(false, Ordering::SeqCst) {
+                            losing.store(true, Ordering::SeqCst);
+                        }
+                        true
+                    })
+                });
+                std::thread::spawn(move || pass(server, back, |_| !silent.load(Ordering::SeqCst)));
+            }
+        });
+        relay
+    }
+}
+
+/// Until one side is at its end, or `go_on` says no to what has arrived.
+fn pass(mut from: TcpStream, mut to: TcpStream, go_on: impl Fn(&[u8]) -> bool) {
+    let mut octets = [0; 16384];
+    while let Ok(count @ 1..) = from.read(&mut octets)
+        && go_on(&octets[..count])
+        && to.write_all(&octets[..count]).is_ok()
+    {}
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
 const CALLS: usize = 10_000;
 
 #[test]
 fn postgresql_killed_and_restarted_in_the_middle_has_every_call_once() {
     let server = Mutex::new(Postgres::start());
-    let module = module_of_many(&*server.lock().unwrap());
+    let module = module_of_many(&*server.lock().unwrap(), Duration::from_secs(60));
     run_calls(&module, || {
         let mut server = server.lock().unwrap();
         server.crash();
@@ -181,7 +263,7 @@ fn postgresql_killed_and_restarted_in_the_middle_has_every_call_once() {
 #[test]
 fn mariadb_killed_and_restarted_in_the_middle_has_every_call_once() {
     let server = Mutex::new(Mariadb::start());
-    let module = module_of_many(&*server.lock().unwrap());
+    let module = module_of_many(&*server.lock().unwrap(), Duration::from_secs(60));
     run_calls(&module, || {
         let mut server = server.lock().unwrap();
         server.crash();
@@ -190,12 +272,12 @@ fn mariadb_killed_and_restarted_in_the_middle_has_every_call_once() {
     all_there_once(&*server.lock().unwrap());
 }
 
-/// Nobody can restart SQLite; another process that locks it is its outage.
+/// Nobody can restart SQLite; another process that locks it for longer than we wait is its outage.
 #[test]
 fn sqlite_locked_in_the_middle_has_every_call_once() {
     let server = File::new();
     server.ask("PRAGMA journal_mode = WAL");
-    let module = module_of_many(&server);
+    let module = module_of_many(&server, Duration::from_millis(100));
     run_calls(&module, || {
         let mut locker = rusqlite::Connection::open(&server.path).unwrap();
         locker.busy_timeout(Duration::from_secs(20)).unwrap();
@@ -205,17 +287,18 @@ fn sqlite_locked_in_the_middle_has_every_call_once() {
         transaction
             .execute("DELETE FROM calls WHERE sessid = 'nobody'", [])
             .unwrap();
+        std::thread::sleep(Duration::from_millis(400));
         transaction.commit().unwrap();
     });
     all_there_once(&server);
 }
 
-fn module_of_many(server: &dyn Server) -> SqlAcct {
+fn module_of_many(server: &dyn Server, read_timeout: Duration) -> SqlAcct {
     server.ask("CREATE TABLE calls (sessid VARCHAR(50), who VARCHAR(50), duration INTEGER)");
-    // The gatekeeper's usual pair: an update of the row that the start has made, or else a row of its own.
     Setup::of(server)
         .query(Stop, "INSERT INTO calls VALUES ('%s', '%u', %d)")
         .pool(4)
+        .read_timeout(read_timeout)
         .module()
 }
 
