@@ -7,6 +7,7 @@
 pub mod cdr;
 pub mod derived;
 pub mod event;
+pub mod file;
 pub mod json;
 pub mod module;
 pub mod parameters;
