@@ -6,9 +6,12 @@
 pub mod accounts;
 pub mod binary;
 pub mod captured;
+pub mod certificates;
 pub mod cucm;
 pub mod faults;
+pub mod mariadb;
 pub mod namespace;
+pub mod postgres;
 pub mod proxy;
 pub mod simulators;
 pub mod snmptrapd;

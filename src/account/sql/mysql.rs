@@ -124,7 +124,8 @@ impl Driver for MySql {
         let mut connected = Conn::new(self.encrypted.clone().unwrap_or_else(|| self.plain.clone()));
         if self.prefer && self.encrypted.is_some() {
             connected = match connected {
-                Err(Error::DriverError(DriverError::TlsNotSupported) | Error::TlsError(_)) => {
+                // It has no TLS, or none that is still good.
+                Err(Error::DriverError(DriverError::TlsNotSupported) | Error::TlsError(_) | Error::CodecError(_)) => {
                     Conn::new(self.plain.clone())
                 }
                 other => other,
@@ -135,9 +136,14 @@ impl Driver for MySql {
             Err(Error::DriverError(DriverError::TlsNotSupported)) => Err(
                 "the server has no TLS; give it a certificate, or set tls = \"disable\" in [accounting.sql]".to_owned(),
             ),
-            Err(Error::TlsError(error)) => Err(format!(
-                "TLS: {error}; is ca-file in [accounting.sql] that of the authority which issued the server's certificate?"
-            )),
+            // The handshake goes on under the first packets, and its errors come with them.
+            Err(error) if matches!(error, Error::TlsError(_)) || error.to_string().contains("certificate") => {
+                Err(format!(
+                    "TLS: {}; is ca-file in [accounting.sql] that of the authority which issued the certificate, and is the \
+                 certificate made out for the ini's Host?",
+                    failure(error).why
+                ))
+            }
             Err(error) => Err(failure(error).why),
         }
     }
@@ -207,6 +213,11 @@ fn failure(error: Error) -> Failure {
     let why = match &error {
         Error::MySqlError(e) => format!("{} (error {}, SQLSTATE {})", e.message, e.code, e.state),
         Error::IoError(e) => format!("the connection failed: {e}"),
+        Error::CodecError(e) => {
+            let text = e.to_string();
+            let bare = text.trim_start_matches("IO error: ").trim_matches(['`', '\'']);
+            format!("the connection failed: {bare}")
+        }
         other => other.to_string(),
     };
     Failure { kind, why }
