@@ -161,7 +161,7 @@ fn a_closed_port_ends_an_attempt_at_once() {
     let reason = failure(&self::module(&options), &start());
     assert!(reason.contains(&closed.to_string()), "{reason}");
     assert!(reason.contains("nothing listens there"), "{reason}");
-    assert!(reason.contains("(attempt 3)"), "{reason}");
+    assert!(reason.contains("(3 times)"), "{reason}");
 }
 
 #[test]

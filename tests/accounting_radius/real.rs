@@ -11,7 +11,7 @@ use std::{
 
 use billdrop::{
     account::{event::EventKind, module::Outcome},
-    config::{AccountingRadius, MessageAuthenticator},
+    config::{AccountingRadius, DelayTime, MessageAuthenticator},
 };
 
 use crate::{
@@ -85,8 +85,11 @@ fn every_attribute_is_in_its_detail_file() {
         "h323-remote-address = \"h323-remote-address=127.0.0.1\"",
         "Cisco-AVPair = \"h323-ivr-out=h323-call-id:F81CAFF2 EDE4F111 81FC02FC 1\"",
     ];
-    // The cause of "Cisco-" in newer dictionaries: the names are compared without it.
-    let bare = |line: &str| line.trim_start_matches("Cisco-").to_owned();
+    // Its dictionaries have other names for some of Cisco's, which say theirs in the text.
+    let bare = |line: &str| match line.split_once(" = \"") {
+        Some((_, text)) if text.contains('=') => text.to_owned(),
+        _ => line.to_owned(),
+    };
     let shown: Vec<String> = lines[..expected.len()].iter().map(|line| bare(line)).collect();
     assert_eq!(shown, expected.map(bare));
     let delay = lines
@@ -119,7 +122,7 @@ fn it_ignores_a_wrong_secret_and_the_failure_says_so() {
     options.request_timeout = Duration::from_millis(200);
     options.servers = vec![server(address(&fake), "wrong")];
     let reason = failure(&module(&options), &stop("s"));
-    assert!(reason.contains("no reply within 200ms (attempt 2)"), "{reason}");
+    assert!(reason.contains("no reply within 200ms (2 times)"), "{reason}");
     assert!(fake.details().is_empty());
 }
 
@@ -176,7 +179,15 @@ fn twenty_thousand_calls_are_in_its_detail_file_once_each() {
     const EVENTS: usize = 20_000;
     const CALLERS: usize = 128;
     let server = FreeRadius::start();
-    let module = module(&options(&[address(&server)]));
+    // Where its buffer is full packets are lost, and the same ones are sent again.
+    let mut options = options(&[address(&server)]);
+    options.request_timeout = Duration::from_secs(2);
+    options.transmissions = 100;
+    let more = AccountingRadius {
+        delay_time: DelayTime::Attempt,
+        ..AccountingRadius::default()
+    };
+    let module = module_with(&options, more);
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..CALLERS {
