@@ -190,6 +190,7 @@ impl RadAcct {
                         last.claim.answered = true;
                     }
                     self.servers.answered(replier);
+                    self.let_rest(&troubles, Some(replier));
                     return match code {
                         ACCOUNTING_RESPONSE => Ok(()),
                         other => Err(format!(
@@ -201,10 +202,15 @@ impl RadAcct {
                 None => continue,
             }
         }
-        for server in troubles.silent() {
+        self.let_rest(&troubles, None);
+        Err(troubles.told(&self.servers))
+    }
+
+    /// Servers that were asked in vain are asked after the others for a while, where the configuration says so.
+    fn let_rest(&self, troubles: &Troubles, but: Option<usize>) {
+        for server in troubles.servers().filter(|server| Some(*server) != but) {
             self.servers.silent(server);
         }
-        Err(troubles.told(&self.servers))
     }
 
     /// As the gatekeeper sends updates: to the first server, once, without waiting.
@@ -313,40 +319,42 @@ fn is_ours(address: IpAddr) -> bool {
     }
 }
 
-/// What went wrong, by server: the last reason, and how often something did.
-struct Troubles(Vec<Option<(String, u32)>>);
+/// What went wrong, by server: different reasons in the order in which they came up, and how often each.
+struct Troubles(Vec<Vec<(String, u32)>>);
 
 impl Troubles {
     fn new(servers: usize) -> Self {
-        Troubles(vec![None; servers])
+        Troubles(vec![Vec::new(); servers])
     }
 
     fn note(&mut self, server: usize, reason: String) {
-        let times = self.0[server].as_ref().map_or(0, |(_, times)| *times);
-        self.0[server] = Some((reason, times + 1));
+        let reasons = &mut self.0[server];
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, times)) => *times += 1,
+            None => reasons.push((reason, 1)),
+        }
     }
 
-    fn silent(&self) -> impl Iterator<Item = usize> {
+    /// Those that gave trouble.
+    fn servers(&self) -> impl Iterator<Item = usize> {
         let all = self.0.iter().enumerate();
-        all.filter_map(|(server, trouble)| trouble.as_ref().map(|_| server))
+        all.filter(|(_, reasons)| !reasons.is_empty()).map(|(server, _)| server)
     }
 
     fn told(&self, servers: &Servers) -> String {
-        let mut text = "no RADIUS server has confirmed: ".to_owned();
-        let mut separator = "";
-        for (server, trouble) in servers.list().iter().zip(&self.0) {
-            if let Some((reason, times)) = trouble {
-                text += &format!("{separator}{}: {reason}", server.name);
-                if *times > 1 {
-                    text += &format!(" (attempt {times})");
-                }
-                separator = "; ";
-            }
+        let of_server = |server: usize| {
+            let reasons = self.0[server].iter().map(|(reason, times)| match times {
+                1 => reason.clone(),
+                _ => format!("{reason} ({times} times)"),
+            });
+            let reasons: Vec<String> = reasons.collect();
+            format!("{}: {}", servers.list()[server].name, reasons.join(", "))
+        };
+        let told: Vec<String> = self.servers().map(of_server).collect();
+        match told.is_empty() {
+            true => "no RADIUS server was asked: [RadAcct] RequestRetransmissions allows no transmission".to_owned(),
+            false => format!("no RADIUS server has confirmed; {}", told.join("; ")),
         }
-        if separator.is_empty() {
-            text += "[RadAcct] RequestRetransmissions allows no transmission";
-        }
-        text
     }
 }
 

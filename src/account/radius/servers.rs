@@ -127,7 +127,7 @@ impl Servers {
         }
     }
 
-    /// It was asked as often as it is to be asked, and never answered.
+    /// It was asked in vain.
     pub fn silent(&self, server: usize) {
         if !self.dead_time.is_zero() {
             self.state.lock().dead_until[server] = Some(Instant::now() + self.dead_time);

@@ -62,8 +62,13 @@ pub fn read_reply(octets: &[u8], sent: &Sent<'_>) -> Result<u8, ReplyError> {
         if kind == kind::MESSAGE_AUTHENTICATOR {
             codes += 1;
             let (before, behind) = (&rest[..start + 2], &rest[start + 2 + value.len()..]);
-            let parts = [&head[..4], sent.authenticator, before, &[0; 16], behind];
-            if codes > 1 || value != message_authenticator(sent.secret, &parts) {
+            let right = |request: &[u8; 16]| {
+                let parts = [&head[..4], request, before, &[0; 16], behind];
+                value == message_authenticator(sent.secret, &parts)
+            };
+            // RFC 3579 has the request's authenticator in it. FreeRADIUS 3 has zeros in replies to accounting; that this is
+            // the reply to this request, the other authenticator has shown.
+            if codes > 1 || !(right(sent.authenticator) || right(&[0; 16])) {
                 return Err(ReplyError::MessageAuthenticator);
             }
         }
