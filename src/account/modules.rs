@@ -77,7 +77,9 @@ impl Modules {
         let home = gatekeeper.home.map(|home| home.to_string()).unwrap_or_default();
         Ok(Some(match kind {
             LinkKind::FileAcct => {
-                let Some(options) = &gatekeeper.file else { return Ok(None) };
+                let Some(options) = &gatekeeper.file else {
+                    return Ok(None);
+                };
                 let main = Main {
                     name: &gatekeeper.name,
                     home: &home,
@@ -91,7 +93,9 @@ impl Modules {
                 file
             }
             LinkKind::RadAcct => {
-                let Some(options) = &gatekeeper.radius else { return Ok(None) };
+                let Some(options) = &gatekeeper.radius else {
+                    return Ok(None);
+                };
                 let identity = radius::Identity {
                     name: gatekeeper.name.clone(),
                     home: gatekeeper.home,
@@ -100,7 +104,9 @@ impl Modules {
                 Arc::new(RadAcct::new(options, &config.radius, &identity).map_err(one)?)
             }
             LinkKind::SqlAcct => {
-                let Some(options) = &gatekeeper.sql else { return Ok(None) };
+                let Some(options) = &gatekeeper.sql else {
+                    return Ok(None);
+                };
                 let made = SqlAcct::new(options, gatekeeper, &config.sql, config.lenient);
                 let shown = |problem: super::sql::Problem| match problem.line {
                     Some(line) => format!("{}:{line}: {}", ini.display(), problem.message),
@@ -109,7 +115,9 @@ impl Modules {
                 Arc::new(made.map_err(|problems| problems.into_iter().map(shown).collect::<Vec<_>>())?)
             }
             LinkKind::StatusAcct => {
-                let Some(options) = &gatekeeper.status else { return Ok(None) };
+                let Some(options) = &gatekeeper.status else {
+                    return Ok(None);
+                };
                 let lines: Arc<dyn Lines> = match &self.server {
                     Some(server) => Arc::clone(server) as _,
                     None => Arc::new(Nobody),
@@ -117,7 +125,9 @@ impl Modules {
                 Arc::new(StatusAcct::new(options, gatekeeper, lines).map_err(one)?)
             }
             LinkKind::SyslogAcct => {
-                let Some(options) = &gatekeeper.syslog else { return Ok(None) };
+                let Some(options) = &gatekeeper.syslog else {
+                    return Ok(None);
+                };
                 Arc::new(SyslogAcct::new(options, gatekeeper, Path::new(syslog::SOCKET)).map_err(one)?)
             }
             LinkKind::SpoolAcct | LinkKind::Default(_) => return Ok(None),
@@ -191,8 +201,16 @@ impl CdrFile for Lookup {
                 lines.push(line);
             }
         }
-        let recovered = self.file.recover(place.as_ref(), lines.into_iter()).map_err(io::Error::other)?;
-        let events: HashSet<usize> = recovered.missing.iter().filter_map(|n| asked.get(*n)).copied().collect();
+        let recovered = self
+            .file
+            .recover(place.as_ref(), lines.into_iter())
+            .map_err(io::Error::other)?;
+        let events: HashSet<usize> = recovered
+            .missing
+            .iter()
+            .filter_map(|n| asked.get(*n))
+            .copied()
+            .collect();
         Ok(Missing {
             events,
             is_certain: recovered.certain,

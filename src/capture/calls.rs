@@ -83,7 +83,9 @@ impl Source for Calls {
         let mut remarks = Vec::new();
         let from = match asked.baseline {
             Some(octets) => position(octets).ok_or_else(|| {
-                SourceError::BadData("what the last document had of the calls cannot be read from the ledger".to_owned())
+                SourceError::BadData(
+                    "what the last document had of the calls cannot be read from the ledger".to_owned(),
+                )
             })?,
             None => self.last_known()?,
         };
@@ -91,7 +93,9 @@ impl Source for Calls {
         let mut end = from;
         let mut missing = Vec::new();
         if let Some(oldest) = reader.oldest().filter(|oldest| *oldest > from) {
-            missing.push(format!("the journal begins at {oldest}, and the last document ended at {from}"));
+            missing.push(format!(
+                "the journal begins at {oldest}, and the last document ended at {from}"
+            ));
             end = oldest;
         }
         while let Some(item) = reader.next_item().map_err(|e| self.broken(&e))? {

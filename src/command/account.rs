@@ -62,7 +62,9 @@ pub fn run(cli: &cli::Cli, args: &cli::Account) -> Result<()> {
     journal::prepare(&directory).map_err(|e| Error::file("make", &directory, &e))?;
     let lock = Lock::open_file(journal::lock_path(&spool.state))?;
     let Some(_locked) = lock.try_hold()? else {
-        let holder = lock.holder().map_or("another process".to_owned(), |pid| format!("process {pid}"));
+        let holder = lock
+            .holder()
+            .map_or("another process".to_owned(), |pid| format!("process {pid}"));
         return Err(Error::new(
             Exit::Blocked,
             format!("{holder} does the accounting in {} already", spool.state.display()),
@@ -76,9 +78,8 @@ pub fn run(cli: &cli::Cli, args: &cli::Account) -> Result<()> {
 /// The chain of the configured ini.
 fn chain(accounting: &Accounting) -> Result<(Gatekeeper, Modules)> {
     let Some(ini) = &accounting.gatekeeper_ini else {
-        return Err(
-            Error::new(Exit::Configuration, "no gatekeeper's ini is configured").next("Set [accounting] gatekeeper-ini.")
-        );
+        return Err(Error::new(Exit::Configuration, "no gatekeeper's ini is configured")
+            .next("Set [accounting] gatekeeper-ini."));
     };
     let leniency = match accounting.lenient {
         true => Leniency::Lenient,
@@ -192,9 +193,10 @@ impl Running {
             Input::Unix(path) => {
                 let accounting = &self.setting.config.accounting;
                 let group = match &accounting.socket_group {
-                    Some(name) => Some(spool::group_id(name).map_err(|e| {
-                        Error::new(Exit::Configuration, format!("[accounting] socket-group: {e}"))
-                    })?),
+                    Some(name) => Some(
+                        spool::group_id(name)
+                            .map_err(|e| Error::new(Exit::Configuration, format!("[accounting] socket-group: {e}")))?,
+                    ),
                     None => None,
                 };
                 let options = SocketOptions {
@@ -225,9 +227,12 @@ impl Running {
     fn client_options(&self, address: &str, spool: &Spool) -> Result<status::ClientOptions> {
         let gatekeeper = &self.setting.config.accounting.gatekeeper;
         let password = match &gatekeeper.password {
-            Some(secret) => secret
-                .reveal()
-                .map_err(|reason| Error::new(Exit::Configuration, format!("[accounting.gatekeeper] password: {reason}")))?,
+            Some(secret) => secret.reveal().map_err(|reason| {
+                Error::new(
+                    Exit::Configuration,
+                    format!("[accounting.gatekeeper] password: {reason}"),
+                )
+            })?,
             None => String::new(),
         };
         let name: String = address
@@ -245,6 +250,7 @@ impl Running {
                 heartbeat: gatekeeper.heartbeat.0,
                 ..status::Timing::default()
             },
+            ..status::ClientOptions::default()
         })
     }
 

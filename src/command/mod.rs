@@ -1,7 +1,7 @@
 //! The commands: one file each. They wire the parts together and speak to the operator; rules live in the parts.
 
-mod addpasswd;
 mod account;
+mod addpasswd;
 mod capture;
 mod check;
 mod choose;

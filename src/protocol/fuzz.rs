@@ -5,8 +5,6 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::{axl, cms, gatekeeper_status, radius};
-use crate::config;
-use super::{axl, cms};
 use crate::account::explain::explain;
 use crate::config::{
     self,
@@ -130,6 +128,9 @@ pub fn radius_reply(octets: &[u8]) {
     if let Ok(attributes) = radius::parse(octets) {
         let length: usize = attributes.iter().map(|(_, value)| 2 + value.len()).sum();
         assert_eq!(length, octets.len());
+    }
+}
+
 /// The octets as a gatekeeper's ini: read in both ways, explained, and with a password written into it.
 pub fn gatekeeper_ini(octets: &[u8]) {
     let read = |leniency| gatekeeper::parse(octets, Path::new("gk.ini"), leniency);

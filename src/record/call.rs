@@ -19,7 +19,11 @@ pub static CALL_DETAIL: ServiceDefinition = ServiceDefinition {
             "When billdrop accepted the end of the call.",
         ),
         text("sourceName", Required, "Name of the source: calls."),
-        text("eventId", Required, "Tells the call from every other one; the same in whatever else it was logged to."),
+        text(
+            "eventId",
+            Required,
+            "Tells the call from every other one; the same in whatever else it was logged to.",
+        ),
         text("gatekeeper", Required, "Name of the gatekeeper."),
         text("gatekeeperAddress", Optional, "Its address."),
         text("sessionId", Optional, "Acct-Session-Id, unique at the gatekeeper."),
@@ -30,20 +34,35 @@ pub static CALL_DETAIL: ServiceDefinition = ServiceDefinition {
             "Counted from 1 since the gatekeeper's start.",
         ),
         text("callId", Optional, "H.323 call identifier: 32 hexadecimal digits."),
-        text("conferenceId", Optional, "H.323 conference identifier: 32 hexadecimal digits."),
+        text(
+            "conferenceId",
+            Optional,
+            "H.323 conference identifier: 32 hexadecimal digits.",
+        ),
         text("user", Optional, "H.323 ID of the caller."),
         text("callingStationId", Optional, "Number of the caller."),
-        text("calledStationId", Optional, "Number of the called party, as the gatekeeper has rewritten it."),
+        text(
+            "calledStationId",
+            Optional,
+            "Number of the called party, as the gatekeeper has rewritten it.",
+        ),
         text("dialedNumber", Optional, "Number as the caller dialled it."),
         text("callerAddress", Optional, "Signalling address of the caller."),
         Field::new("callerPort", Kind::UnsignedInt, Optional, "Its port."),
         text("calleeAddress", Optional, "Signalling address of the called party."),
         Field::new("calleePort", Kind::UnsignedInt, Optional, "Its port."),
-        text("callerAliases", Optional, "Aliases of the caller, alias:type with = between them."),
+        text(
+            "callerAliases",
+            Optional,
+            "Aliases of the caller, alias:type with = between them.",
+        ),
         text("calleeAliases", Optional, "Aliases of the called party, likewise."),
         time("setupTime", "When the call was set up."),
         time("alertingTime", "When the called party was alerted."),
-        time("connectTime", "When the call was connected; left out for one that never was."),
+        time(
+            "connectTime",
+            "When the call was connected; left out for one that never was.",
+        ),
         time("disconnectTime", "When it ended."),
         Field::new(
             "duration",
@@ -63,7 +82,12 @@ pub static CALL_DETAIL: ServiceDefinition = ServiceDefinition {
             Required,
             "Seconds from setup to the first sign of the called party.",
         ),
-        Field::new("releaseCause", Kind::UnsignedInt, Required, "Q.931 cause; 0 where none was given."),
+        Field::new(
+            "releaseCause",
+            Kind::UnsignedInt,
+            Required,
+            "Q.931 cause; 0 where none was given.",
+        ),
         Field::new(
             "releaseSource",
             Kind::Enum(RELEASE_SOURCES),
@@ -126,7 +150,11 @@ pub struct CallDetail<'a> {
 
 impl CallDetail<'_> {
     pub fn to_record(&self) -> Record {
-        let port = |port: u16| Some(port).filter(|port| *port != 0).map(|port| Value::UnsignedInt(port.into()));
+        let port = |port: u16| {
+            Some(port)
+                .filter(|port| *port != 0)
+                .map(|port| Value::UnsignedInt(port.into()))
+        };
         let source = match self.release_source {
             known @ 0..=2 => known,
             _ => -1,

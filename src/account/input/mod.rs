@@ -32,9 +32,9 @@ impl Input {
         match text.split_once(':') {
             None if text == "stdin" => Ok(Input::Stdin),
             Some(("unix", path)) if path.starts_with('/') || path.starts_with("./") => Ok(Input::Unix(path.into())),
-            Some(("unix", path)) if !path.is_empty() => {
-                Err(format!("{text:?}: write the socket's whole path, as in unix:/run/billdrop/calls"))
-            }
+            Some(("unix", path)) if !path.is_empty() => Err(format!(
+                "{text:?}: write the socket's whole path, as in unix:/run/billdrop/calls"
+            )),
             Some(("status", address)) if !address.is_empty() => Ok(Input::Status(address.to_owned())),
             _ => Err(format!(
                 "{text:?} is no input; write stdin, unix:PATH or status:HOST:PORT"

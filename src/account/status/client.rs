@@ -25,10 +25,6 @@ use super::{
     queue::{Offered, Queue},
     session::{End, Note, Session},
 };
-use crate::account::event::Event;
-
-/// Events that were read and wait to be taken, in octets.
-const QUEUE: usize = 32 << 20;
 use crate::{account::event::Event, config::StatusInput};
 
 const PORT: u16 = 7000;
@@ -195,9 +191,6 @@ impl Client {
         let shared = Arc::new(Shared {
             input,
             address,
-            options,
-            sink,
-            queue: Queue::new(QUEUE),
             sink,
             queue: Queue::new(options.queue),
             options,

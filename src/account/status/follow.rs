@@ -74,7 +74,6 @@ pub(super) struct Follow {
     saved: Instant,
     /// The whole backlog of this connection has come.
     caught_up: bool,
-    lost: Option<Instant>,
     /// Since when there was no connection.
     lost: Option<i64>,
     total_calls: u64,
@@ -124,11 +123,6 @@ impl Follow {
             cdr_lines,
             file,
             stop,
-            memory: memory.unwrap_or_default(),
-            changed: false,
-            saved: Instant::now(),
-            caught_up: false,
-            lost: None,
             lost: Some(memory.contact).filter(|contact| *contact > 0),
             memory,
             changed: false,
@@ -167,7 +161,6 @@ impl Follow {
             Note::TotalCalls(total) => self.total_calls = total,
             Note::CaughtUp => self.take_stock(),
             Note::Lost => {
-                self.lost = self.lost.or(Some(Instant::now()));
                 self.lost = self.lost.or(Some(self.memory.contact));
                 self.caught_up = false;
                 self.total_calls_before = Some(self.total_calls);
@@ -329,7 +322,6 @@ impl Follow {
         };
         self.gap(&format!(
             "away for {} s, and the gatekeeper has no feed, so CDR lines of calls that ended in that time are lost; {meanwhile}",
-            lost.elapsed().as_secs()
             today().saturating_sub(lost).max(0)
         ));
     }

@@ -14,7 +14,6 @@ mod session;
 mod watch;
 
 pub use acct::{Lines, StatusAcct};
-pub use client::{Client, ClientOptions, Sink, Taken, Timing};
 pub use client::{Client, ClientOptions, Login, Sink, Taken, Timing};
 pub use feed::event_of;
 pub use server::{ServerOptions, StatusServer};

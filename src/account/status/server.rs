@@ -27,7 +27,6 @@ use crate::{
         event::{Event, EventKind, Moment, Subject},
         timestamp::TimestampFormat,
     },
-    config::{Network, gatekeeper},
     config::{Network, StatusOutput, gatekeeper},
 };
 use peer::Peer;
@@ -309,7 +308,6 @@ pub(crate) mod tests {
             unconnected_cdr: false,
             called_station_id_to_dialed_ip: false,
             chain: Vec::new(),
-            skipped: Vec::new(),
             file: None,
             radius: None,
             sql: None,
