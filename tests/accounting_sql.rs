@@ -93,6 +93,7 @@ pub fn gatekeeper() -> Gatekeeper {
         unconnected_cdr: false,
         called_station_id_to_dialed_ip: false,
         chain: Vec::new(),
+        skipped: Vec::new(),
         file: None,
         radius: None,
         sql: None,

@@ -37,12 +37,14 @@ pub struct Calls {
 #[derive(Debug, Serialize, Deserialize)]
 struct Baseline {
     position: u64,
+    /// Which journal it is a position of; [`None`]: there was none yet.
+    journal: Option<u64>,
 }
 
-/// Up to where documents have the calls.
-pub fn position(baseline: &[u8]) -> Option<u64> {
+/// Up to where documents have the calls of this journal.
+pub fn position(baseline: &[u8], journal: u64) -> Option<u64> {
     let baseline: Baseline = serde_json::from_slice(baseline).ok()?;
-    Some(baseline.position)
+    Some(baseline.position).filter(|_| baseline.journal == Some(journal))
 }
 
 impl Calls {
@@ -80,18 +82,27 @@ impl Source for Calls {
     }
 
     fn capture(&self, asked: &Asked<'_>, records: &mut dyn RecordSink) -> Result<Captured, SourceError> {
-        let mut remarks = Vec::new();
-        let from = match asked.baseline {
-            Some(octets) => position(octets).ok_or_else(|| {
-                SourceError::BadData(
-                    "what the last document had of the calls cannot be read from the ledger".to_owned(),
-                )
-            })?,
+        let mut missing = Vec::new();
+        let kept = asked.baseline.map(serde_json::from_slice::<Baseline>).transpose();
+        let kept = kept.map_err(|e| {
+            SourceError::BadData(format!("what the last document had of the calls cannot be read: {e}"))
+        })?;
+        let journal = Reader::open(&self.directory, 0)
+            .and_then(|reader| reader.journal())
+            .map_err(|e| self.broken(&e))?;
+        let from = match &kept {
+            Some(kept) if kept.journal == journal => kept.position,
+            Some(Baseline { journal: None, .. }) => 0,
+            Some(_) => {
+                missing.push(
+                    "the journal is another one than at the last document; calls of that one may be missing".to_owned(),
+                );
+                0
+            }
             None => self.last_known()?,
         };
         let mut reader = Reader::open_synced(&self.directory, from).map_err(|e| self.broken(&e))?;
         let mut end = from;
-        let mut missing = Vec::new();
         if let Some(oldest) = reader.oldest().filter(|oldest| *oldest > from) {
             missing.push(format!(
                 "the journal begins at {oldest}, and the last document ended at {from}"
@@ -120,13 +131,12 @@ impl Source for Calls {
             }
         }
         missing.truncate(20);
-        let baseline = serde_json::to_vec(&Baseline { position: end });
-        if asked.baseline.is_none() && from > 0 {
-            remarks.push("what earlier documents had of the calls is known from the journal only".to_owned());
-        }
+        let baseline = serde_json::to_vec(&Baseline { position: end, journal });
+        let remark = (kept.is_none() && from > 0)
+            .then(|| "what earlier documents had of the calls is known from the journal only".to_owned());
         Ok(Captured {
             incomplete: (!missing.is_empty()).then(|| missing.join("; ")),
-            remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
+            remark,
             baseline: Some(baseline.map_err(|e| SourceError::BadData(e.to_string()))?),
         })
     }

@@ -344,9 +344,9 @@ fn setup(setting: &Arc<Setting>, spool: &Spool, gatekeeper: &Gatekeeper, modules
         in_flight: CAUGHT_UP_AT_ONCE,
         alarm_octets: accounting.alarm_size.0,
         min_free: setting.config.spool.min_free.0,
-        billed: Box::new(move || {
+        billed: Box::new(move |journal| {
             let ledger = Ledger::open_existing(&state).ok()?;
-            capture::billed(&ledger.baseline(capture::CALLS).ok()??)
+            capture::billed(&ledger.baseline(capture::CALLS).ok()??, journal)
         }),
         alarm: Box::new(move |reason| alarm(&alarmed, reason)),
         observe: server.map(|server| Box::new(move |event: &Event| server.observe(event)) as _),

@@ -70,7 +70,7 @@ impl Core {
     /// A checkpoint, if anything has happened since the last one; then removes what nobody needs.
     pub(super) fn check(&self) -> Result<(), Failed> {
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        keeper.billed = (self.billed)().unwrap_or(0).max(keeper.billed);
+        keeper.billed = (self.billed)(self.journal.identity()).unwrap_or(0).max(keeper.billed);
         let (number, position) = self.journal.next();
         if position != keeper.checked {
             // Whatever was under way is through then: its line is written, its outcome noted.

@@ -66,8 +66,8 @@ pub struct Setup {
     pub alarm_octets: u64,
     /// Free space below which they are, too.
     pub min_free: u64,
-    /// Up to where the billing documents have the calls; asked now and then.
-    pub billed: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    /// Up to where the billing documents have the calls of the journal with this identity; asked now and then.
+    pub billed: Box<dyn Fn(u64) -> Option<u64> + Send + Sync>,
     /// Takes what an operator must hear of, besides the log.
     pub alarm: Box<dyn Fn(&str) + Send + Sync>,
     /// Sees each new event once it is safe, before the chain.
@@ -111,7 +111,7 @@ struct Core {
     file: Option<Arc<dyn CdrFile>>,
     alarm_octets: u64,
     min_free: u64,
-    billed: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    billed: Box<dyn Fn(u64) -> Option<u64> + Send + Sync>,
     alarm: Box<dyn Fn(&str) + Send + Sync>,
     observe: Option<Box<dyn Fn(&Event) + Send + Sync>>,
     /// Position of the last event that went to the billing documents, and one octet more.

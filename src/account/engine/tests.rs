@@ -128,7 +128,7 @@ fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, bool)>) -> S
         in_flight: 4,
         alarm_octets: u64::MAX,
         min_free: 0,
-        billed: Box::new(|| None),
+        billed: Box::new(|_| None),
         alarm: Box::new(|_| {}),
         observe: None,
     }
@@ -291,7 +291,7 @@ fn calls_for_the_billing_documents_stay_until_a_document_has_them() {
     let asked = Arc::clone(&billed);
     let mut setup = setup(directory.path(), Vec::new());
     setup.links = vec![link(LinkKind::SpoolAcct, Control::Required)];
-    setup.billed = Box::new(move || Some(asked.load(Ordering::SeqCst)));
+    setup.billed = Box::new(move |_| Some(asked.load(Ordering::SeqCst)));
     let engine = Engine::open(setup).unwrap();
     for call in 0..400 {
         assert_eq!(submit(&engine, EventKind::Stop, &call.to_string()), Answer::Ok);

@@ -91,6 +91,11 @@ impl Reader {
         self.segments.first().map(|segment| segment.start)
     }
 
+    /// Which journal it is, if the oldest segment says so.
+    pub fn journal(&self) -> io::Result<Option<u64>> {
+        self.segments.first().map_or(Ok(None), Segment::journal)
+    }
+
     /// Position of what would be read next.
     pub fn position(&self) -> u64 {
         self.at

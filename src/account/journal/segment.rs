@@ -3,17 +3,17 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use crate::trust;
 
-/// First octets of each segment; then its position again.
+/// First octets of each segment; then its position again, and which journal it belongs to.
 const MAGIC: &[u8; 8] = b"bdcalls1";
 
 /// Octets before the first record.
-pub const HEADER: u64 = 16;
+pub const HEADER: u64 = 24;
 
 /// A file of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,9 +84,9 @@ impl Segment {
     }
 
     /// Makes the file so that it and its name are on the disk.
-    pub fn create(&self) -> io::Result<File> {
+    pub fn create(&self, journal: u64) -> io::Result<File> {
         let mut file = options().create_new(true).open(&self.path)?;
-        file.write_all(&self.header())?;
+        file.write_all(&self.header(journal))?;
         file.sync_all()?;
         sync_directory(self.path.parent().unwrap_or(&self.path))?;
         Ok(file)
@@ -103,11 +103,21 @@ impl Segment {
             .open(&self.path)
     }
 
-    pub fn header(&self) -> [u8; HEADER as usize] {
+    fn header(&self, journal: u64) -> [u8; HEADER as usize] {
         let mut header = [0; HEADER as usize];
         header[..8].copy_from_slice(MAGIC);
-        header[8..].copy_from_slice(&self.start.to_le_bytes());
+        header[8..16].copy_from_slice(&self.start.to_le_bytes());
+        header[16..].copy_from_slice(&journal.to_le_bytes());
         header
+    }
+
+    /// Which journal it belongs to; [`None`]: it has no header, or none of ours.
+    pub fn journal(&self) -> io::Result<Option<u64>> {
+        let mut header = [0; HEADER as usize];
+        let read = self.read()?.read_at(&mut header, 0)?;
+        let (begin, journal) = header.split_at(16);
+        let is_ours = read == header.len() && begin == &self.header(0)[..16];
+        Ok(journal.try_into().ok().map(u64::from_le_bytes).filter(|_| is_ours))
     }
 
     /// Removes it; or, if it is damaged, sets it aside under a name that nobody reads.

@@ -81,7 +81,7 @@ fn a_changed_octet_is_found_and_the_records_behind_it_are_read() {
     let segments = list(directory.path()).unwrap();
     for (index, segment) in segments.iter().enumerate() {
         let octets = fs::read(&segment.path).unwrap();
-        for at in [16, 20, 40, octets.len() / 2] {
+        for at in [24, 28, 48, octets.len() / 2] {
             let mut changed = octets.clone();
             changed[at] ^= 0x20;
             fs::write(&segment.path, &changed).unwrap();

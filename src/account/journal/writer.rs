@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     fs::File,
+    hash::{BuildHasher, RandomState},
     io::{self, Write},
     mem,
     path::{Path, PathBuf},
@@ -71,6 +72,8 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Journal {
     directory: PathBuf,
+    /// Tells it from one that lies in its place later.
+    identity: u64,
     durability: Durability,
     /// Octets of a segment from which on a new one is begun.
     segment_octets: u64,
@@ -105,6 +108,8 @@ impl Journal {
         segment::prepare(directory).map_err(failed("make"))?;
         let mut segments: VecDeque<Segment> = segment::list(directory).map_err(failed("list"))?.into();
         let (mut end, mut begins_anew) = (0, segments.is_empty());
+        let identity = segments.iter().find_map(|segment| segment.journal().ok()?);
+        let identity = identity.unwrap_or_else(|| RandomState::new().hash_one(std::process::id()));
         if let Some(last) = segments.back().cloned() {
             let file = last.append().map_err(|e| Failed::new("open", &last.path, &e))?;
             let length = file
@@ -133,13 +138,16 @@ impl Journal {
         }
         if begins_anew {
             let segment = Segment::at(directory, end);
-            segment.create().map_err(|e| Failed::new("make", &segment.path, &e))?;
+            segment
+                .create(identity)
+                .map_err(|e| Failed::new("make", &segment.path, &e))?;
             segments.push_back(segment);
         }
         let last = segments.back().expect("there is one by now");
         let file = last.append().map_err(|e| Failed::new("open", &last.path, &e))?;
         Ok(Journal {
             directory: directory.to_owned(),
+            identity,
             durability,
             segment_octets,
             inner: Mutex::new(Inner {
@@ -159,6 +167,11 @@ impl Journal {
 
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// The same for all segments of one journal.
+    pub fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// Appends an event. It is written, and on the disk if that is wanted, when [`Journal::commit`] has returned.
@@ -269,7 +282,7 @@ impl Journal {
             inner.file.sync_data().map_err(|e| ("sync", e))?;
             inner.durable = inner.written;
             let next = Segment::at(&self.directory, inner.written);
-            inner.file = Arc::new(next.create().map_err(|e| ("make", e))?);
+            inner.file = Arc::new(next.create(self.identity).map_err(|e| ("make", e))?);
             inner.segments.push_back(next);
             self.synced.notify_all();
         }

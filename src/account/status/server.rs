@@ -308,6 +308,7 @@ pub(crate) mod tests {
             unconnected_cdr: false,
             called_station_id_to_dialed_ip: false,
             chain: Vec::new(),
+            skipped: Vec::new(),
             file: None,
             radius: None,
             sql: None,
