@@ -17,8 +17,9 @@ fn put(journal: &Journal, from: u64, to: u64) {
             .event(n as i64, n % 7, &format!("key{n}"), json.as_bytes())
             .unwrap();
         assert_eq!(place.number, n);
-        journal.commit(place.end).unwrap();
+        journal.flush().unwrap();
     }
+    journal.sync().unwrap();
 }
 
 /// Numbers of the events, and what was between them.
