@@ -65,6 +65,30 @@ impl Modules {
         }
     }
 
+    /// Whether the modules could be made, without making what others would see: no file is opened, nothing listens.
+    ///
+    /// # Errors
+    /// As [`Modules::new`].
+    pub fn check(gatekeeper: &Gatekeeper, config: &Accounting, ini: &Path) -> Result<(), Vec<String>> {
+        let mut made = Modules {
+            links: links(gatekeeper, config),
+            modules: Vec::new(),
+            file: None,
+            server: None,
+        };
+        let kinds: Vec<LinkKind> = made.links.iter().map(|link| link.kind).collect();
+        let mut problems = Vec::new();
+        for kind in kinds.into_iter().filter(|kind| *kind != LinkKind::FileAcct) {
+            if let Err(mut found) = made.module(kind, gatekeeper, config, ini) {
+                problems.append(&mut found);
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(()),
+            false => Err(problems),
+        }
+    }
+
     /// [`None`]: the engine does it by itself.
     fn module(
         &mut self,

@@ -2,6 +2,7 @@
 
 mod account;
 mod addpasswd;
+mod calls;
 mod capture;
 mod check;
 mod choose;
