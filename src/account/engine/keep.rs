@@ -37,9 +37,10 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    pub fn with_damaged(damaged: BTreeSet<u64>) -> Self {
+    pub fn new(damaged: BTreeSet<u64>, billed: u64) -> Self {
         Keeper {
             damaged,
+            billed,
             ..Keeper::default()
         }
     }
@@ -93,11 +94,18 @@ impl Core {
         Ok(())
     }
 
-    /// Before the first event is logged.
+    /// The first checkpoint, before the first new event is logged: all that was there is in the file, and synced.
     pub(super) fn begin_checkpoints(&self) -> Result<(), Failed> {
-        let place = self.checkpoint_of_file()?;
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).place = place;
-        Ok(())
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        keeper.place = self.checkpoint_of_file()?;
+        let (number, position) = self.journal.next();
+        let checkpoint = Body::Checkpoint {
+            position,
+            billed: keeper.billed,
+            file: keeper.place.clone(),
+        };
+        self.journal.note(number, &checkpoint)?;
+        self.journal.flush()
     }
 
     fn checkpoint_of_file(&self) -> Result<Vec<u8>, Failed> {

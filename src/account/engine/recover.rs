@@ -120,7 +120,7 @@ pub fn open(setup: Setup) -> Result<(Core, Unfinished), Failed> {
         accepted: AtomicU64::new(0),
         repeated: AtomicU64::new(0),
         is_ending: AtomicBool::new(false),
-        keeper: Mutex::new(Keeper::with_damaged(scan.damaged)),
+        keeper: Mutex::new(Keeper::new(scan.damaged, scan.billed)),
     };
     Ok((core, scan.unfinished))
 }
@@ -134,9 +134,8 @@ pub fn finish(core: &Arc<Core>, unfinished: Unfinished) -> Result<(), Failed> {
     for (number, position) in unfinished.lines.iter().filter(|(number, _)| missing.contains(number)) {
         write_line(core, *number, *position)?;
     }
-    core.begin_checkpoints()?;
     if unfinished.events.is_empty() {
-        return Ok(());
+        return core.begin_checkpoints();
     }
     tracing::info!(
         "{} events have no outcome yet, and are logged again",
@@ -167,7 +166,8 @@ pub fn finish(core: &Arc<Core>, unfinished: Unfinished) -> Result<(), Failed> {
             .filter_map(|thread| thread.join().ok()?.err())
             .next()
     });
-    failed.map_or(Ok(()), Err)
+    failed.map_or(Ok(()), Err)?;
+    core.begin_checkpoints()
 }
 
 /// The chain once more for an event that nobody was answered, or whose outcome was lost.
@@ -289,6 +289,7 @@ struct Scan {
     /// Keys of events without an outcome so far.
     open_keys: HashMap<u64, String>,
     spooled_up_to: u64,
+    billed: u64,
     damaged: std::collections::BTreeSet<u64>,
 }
 
@@ -353,7 +354,8 @@ impl Scan {
                     backlog.remove(number, lane);
                 }
             }
-            Body::Checkpoint { file, .. } => {
+            Body::Checkpoint { file, billed, .. } => {
+                self.billed = self.billed.max(billed);
                 // A number beyond all events that are left here.
                 self.next_number = self.next_number.max(number);
                 self.unfinished.lines.retain(|of, _| *of >= number);
