@@ -8,6 +8,7 @@ pub mod cdr;
 pub mod derived;
 pub mod event;
 pub mod file;
+pub mod fuzz;
 pub mod json;
 pub mod module;
 pub mod parameters;
