@@ -84,8 +84,8 @@ fn read(text: &str) -> Option<Moment> {
     };
     let octets = time.as_bytes();
     let (clock, mut rest) = octets.split_at_checked(19)?;
-    for (at, expected) in [(4, b"-"), (7, b"-"), (10, b"Tt"), (13, b":"), (16, b":")] as [(usize, &[u8]); 5] {
-        if !expected.contains(&clock[at]) && !(at == 10 && clock[at] == b' ') {
+    for (at, expected) in [(4, b"-"), (7, b"-"), (10, b"Tt "), (13, b":"), (16, b":")] as [(usize, &[u8]); 5] {
+        if !expected.contains(&clock[at]) {
             return None;
         }
     }
