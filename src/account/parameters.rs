@@ -3,6 +3,8 @@
 //! Values go out as they are: the gatekeeper escapes nothing in files and at the status port, and neither is anything
 //! escaped here. SQLAcct binds them.
 
+use std::sync::OnceLock;
+
 use super::derived;
 use super::event::{Call, Endpoint, Event, EventKind, Moment, Subject, Text};
 use super::timestamp::TimestampFormat;
@@ -17,14 +19,6 @@ macro_rules! parameters {
 
         impl Parameter {
             pub const ALL: &[Parameter] = &[$(Parameter::$variant),*];
-
-            /// The parameter of a name. Capitals matter.
-            pub fn named(name: &str) -> Option<Parameter> {
-                match name {
-                    $($name => Some(Parameter::$variant),)*
-                    _ => None,
-                }
-            }
 
             pub fn name(self) -> &'static str {
                 match self {
@@ -97,6 +91,31 @@ parameters! {
 }
 
 impl Parameter {
+    /// The parameter of a name. Capitals matter.
+    pub fn named(name: &str) -> Option<Parameter> {
+        // Every key of every event is looked up: a table instead of 58 comparisons.
+        static TABLE: OnceLock<[Option<Parameter>; 256]> = OnceLock::new();
+        let table = TABLE.get_or_init(|| {
+            let mut table = [None; 256];
+            for parameter in Parameter::ALL {
+                let mut at = slot(parameter.name());
+                while table[at].is_some() {
+                    at = (at + 1) % table.len();
+                }
+                table[at] = Some(*parameter);
+            }
+            table
+        });
+        let mut at = slot(name);
+        while let Some(parameter) = table[at] {
+            if parameter.name() == name {
+                return Some(parameter);
+            }
+            at = (at + 1) % table.len();
+        }
+        None
+    }
+
     /// Whether the gatekeeper knows the parameter when it logs such an event. Otherwise it leaves it in the text as it was
     /// typed.
     pub fn known_for(self, kind: EventKind) -> bool {
@@ -114,6 +133,14 @@ impl Parameter {
             _ => !endpoint,
         }
     }
+}
+
+/// Where the table has a name, from the octets in which the names differ.
+fn slot(name: &str) -> usize {
+    let octets = name.as_bytes();
+    let octet = |at: usize| octets.get(at).map_or(0, |octet| usize::from(*octet));
+    let last = octets.last().map_or(0, |octet| usize::from(*octet));
+    (octets.len() * 31 + octet(0) * 7 + octet(1) * 3 + octet(5) * 13 + octet(7) * 17 + last * 5) % 256
 }
 
 /// What values depend on besides the event.

@@ -141,6 +141,8 @@ proptest::proptest! {
         let mut line = samples()[sample].clone();
         let at = cut.min(line.len());
         line.splice(at..at, octets);
+        crate::account::fuzz::cdr_line(&line);
+        crate::account::fuzz::account_event(&line);
         if let Ok(read) = read_line(&line, &berlin()) {
             let again = written(&read.clone().into_event(now()));
             let twice = read_line(&again, &berlin()).expect("our own line");

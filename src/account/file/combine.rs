@@ -19,7 +19,7 @@ use std::{
 const LOOKS: usize = 200;
 const YIELDS: usize = 2;
 
-/// What the batches before a line's end became: the octets and the end of each line in them.
+/// The lines of those who wait, and who writes them.
 pub(super) struct Combiner {
     state: Mutex<State>,
     /// One for the batch that is being written and one for that being filled: numbers that are even, and odd.

@@ -1,5 +1,7 @@
 //! The keys of an event.
 
+use std::sync::OnceLock;
+
 use crate::account::event::EventKind;
 use crate::account::parameters::Parameter;
 
@@ -60,6 +62,21 @@ impl Key {
             Key::Parameter(parameter) => parameter.known_for(kind),
             Key::RtpProxied | Key::Rtcp | Key::Class => Parameter::CallId.known_for(kind),
         }
+    }
+
+    /// The keys of such an event.
+    pub(super) fn bits_of(kind: EventKind) -> u128 {
+        static BITS: OnceLock<[u128; EventKind::ALL.len()]> = OnceLock::new();
+        let bits = BITS.get_or_init(|| {
+            let of = |kind| {
+                Key::all()
+                    .filter(|key| key.belongs_to(kind))
+                    .fold(0, |bits, key| bits | key.bit())
+            };
+            EventKind::ALL.map(of)
+        });
+        let at = EventKind::ALL.iter().position(|known| *known == kind);
+        at.map_or(0, |at| bits[at])
     }
 
     pub(super) fn name(self) -> &'static str {

@@ -46,7 +46,12 @@ pub fn from_json(line: &[u8]) -> Result<Event, String> {
 /// # Errors
 /// As [`from_json`].
 pub fn from_journal(line: &[u8]) -> Result<Event, String> {
-    let mut deserializer = serde_json::Deserializer::from_slice(line);
+    // Once for the whole line is cheaper than for each text.
+    let line = std::str::from_utf8(line).map_err(|e| {
+        let at = e.valid_up_to() + 1;
+        format!("octet {at} is not UTF-8; a text that is not is {{\"base64\": \"…\"}}")
+    })?;
+    let mut deserializer = serde_json::Deserializer::from_str(line);
     let event = deserializer
         .deserialize_map(EventVisitor)
         .map_err(|e| without_line(&e))?;
@@ -207,7 +212,10 @@ impl Draft {
 
     fn finish(self) -> Result<Event, String> {
         let kind = self.kind.ok_or("the key \"event\" is missing: start, stop, …")?;
-        if let Some(key) = Key::all().find(|key| self.seen & key.bit() != 0 && !key.belongs_to(kind)) {
+        let strange = self.seen & !Key::bits_of(kind);
+        if strange != 0
+            && let Some(key) = Key::all().find(|key| strange & key.bit() != 0)
+        {
             return Err(format!("{} events have no {:?}", kind.name(), key.name()));
         }
         let mut call = self.call;

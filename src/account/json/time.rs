@@ -84,15 +84,22 @@ fn read(text: &str) -> Option<Moment> {
     };
     let octets = time.as_bytes();
     let (clock, mut rest) = octets.split_at_checked(19)?;
-    for (at, expected) in [(4, b"-"), (7, b"-"), (10, b"Tt"), (13, b":"), (16, b":")] as [(usize, &[u8]); 5] {
-        if !expected.contains(&clock[at]) && !(at == 10 && clock[at] == b' ') {
+    for (at, expected) in [(4, b"-"), (7, b"-"), (10, b"Tt "), (13, b":"), (16, b":")] as [(usize, &[u8]); 5] {
+        if !expected.contains(&clock[at]) {
             return None;
         }
     }
     let number = |from: usize, to: usize| digits_of(&clock[from..to]);
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let mut micros = 0;
@@ -107,11 +114,6 @@ fn read(text: &str) -> Option<Moment> {
     }
     let offset = read_offset(rest)?;
     let days = days_before(i64::from(year), month as u8, day as u8);
-    // A day that the month does not have is no time.
-    let civil = Civil::new(days * 86_400, 0, "");
-    if u32::from(civil.day) != day {
-        return None;
-    }
     let local = days * 86_400 + i64::from(hour * 3600 + minute * 60 + second);
     let seconds = local - i64::from(offset);
     (1..=LAST).contains(&seconds).then(|| Moment {
