@@ -14,6 +14,9 @@ const SHORTEST_INTERVAL: i64 = 10;
 /// Everything but the chain and its modules.
 pub fn read(reading: &mut Reading<'_>) -> Gatekeeper {
     let home = reading.text(MAIN, "Home");
+    // What they mean stands in `password`; here it is told when they are read otherwise than they look.
+    reading.boolean(MAIN, "EncryptAllPasswords");
+    reading.number(MAIN, "KeyFilled", i64::MIN);
     let interval = match reading.number(CALL_TABLE, "AcctUpdateInterval", 0) {
         0 => 0,
         seconds => seconds.max(SHORTEST_INTERVAL),

@@ -36,6 +36,7 @@ pub fn fill(ini: &Ini, section: &str) -> Option<u8> {
 /// A password or secret of the file, decrypted where the file says that it is encrypted.
 pub(super) fn read(reading: &mut Reading<'_>, section: &str, key: &str) -> Secret {
     let value = reading.value(section, key);
+    reading.number(section, "KeyFilled", i64::MIN);
     let text = match fill(reading.ini, section) {
         Some(fill) if !value.text.is_empty() => match decode(&value.text, key, fill) {
             Ok(text) => text,
@@ -48,7 +49,17 @@ pub(super) fn read(reading: &mut Reading<'_>, section: &str, key: &str) -> Secre
                 String::new()
             }
         },
-        _ => value.text,
+        Some(_) => value.text,
+        None => {
+            if decode(&value.text, key, 0).is_ok() {
+                let text = format!(
+                    "[{section}] {key} looks encrypted, but is taken as it stands: neither KeyFilled nor EncryptAllPasswords says \
+                     that it is"
+                );
+                reading.notice(value.line, text);
+            }
+            value.text
+        }
     };
     Secret::Text(text)
 }
