@@ -38,6 +38,12 @@ impl Inbox {
         }
     }
 
+    /// Before another transmission: what went wrong with the last one is over. Replies stay.
+    pub fn forget_troubles(&self) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.retain(|(_, news)| matches!(news, News::Reply(_)));
+    }
+
     /// What came next, and from which server; [`None`] when nothing has come until `deadline`.
     pub fn take(&self, deadline: Instant) -> Option<(usize, News)> {
         let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);

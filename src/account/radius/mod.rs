@@ -39,8 +39,14 @@ use super::{
 };
 use crate::{
     config::{AccountingRadius, DelayTime, MessageAuthenticator, Updates, gatekeeper},
-    protocol::radius::{ACCOUNTING_RESPONSE, Attributes, LONGEST_PACKET, Request},
+    protocol::radius::{ACCOUNTING_RESPONSE, Attributes, Request},
 };
+
+/// More is a mistake in the file, and each costs a socket a port.
+const MOST_SERVERS: usize = 1000;
+
+/// No time is longer, whatever the files say: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// Who the requests come from, as the ini's `[Gatekeeper::Main]` has it.
 #[derive(Debug, Clone)]
@@ -69,13 +75,20 @@ impl RadAcct {
     /// Opens no sockets yet. Waits some seconds at most until the servers' names are looked up; that one is not found, or
     /// that there are no servers, is no error: events fail then.
     pub fn new(options: &gatekeeper::RadAcct, more: &AccountingRadius, identity: &Identity) -> Result<Self, String> {
+        if options.servers.len() > MOST_SERVERS {
+            let many = options.servers.len();
+            return Err(format!(
+                "[RadAcct] Servers has {many} servers, and {MOST_SERVERS} are the most"
+            ));
+        }
         let local = options.local_interface.filter(|address| is_ours(*address));
-        let servers = Servers::new(&options.servers, local, more.dead_time.0)?;
+        let servers = Servers::new(&options.servers, local, more.dead_time.0.min(LONGEST))?;
         let writer = Writer::new(options, identity)?;
         let rules = Rules {
             local,
             range: options.port_range,
-            id_rest: options.id_cache_timeout,
+            // The gatekeeper counts whole seconds.
+            id_rest: Duration::from_secs(options.id_cache_timeout.min(LONGEST).as_secs()),
             idle: options.socket_delete_timeout,
             servers: servers.list().len(),
             most_ports: most_ports(servers.list().len()),
@@ -89,7 +102,7 @@ impl RadAcct {
             home: identity.home,
             local,
             own: OnceLock::new(),
-            timeout: options.request_timeout,
+            timeout: options.request_timeout.min(LONGEST),
             transmissions: options.transmissions,
             round_robin: options.round_robin,
             more: more.clone(),
@@ -156,7 +169,6 @@ impl RadAcct {
                 troubles.note(server, "its name is not resolved".to_owned());
                 continue;
             };
-            let deadline = Instant::now() + self.timeout;
             let secret = &self.servers.list()[server].secret;
             let age = match self.more.delay_time {
                 DelayTime::Transmission => delay(event),
@@ -166,7 +178,8 @@ impl RadAcct {
                 .last()
                 .is_some_and(|last| last.secret == *secret && last.delay == age);
             if !same {
-                match self.exchange.claim(&inbox, secret, server, address, deadline) {
+                let patience = Instant::now() + self.timeout;
+                match self.exchange.claim(&inbox, secret, server, address, patience) {
                     Ok(claim) => sent.push(self.transmission(claim, secret, age, attributes)),
                     Err(e) => {
                         troubles.note(server, format!("no request can be made: {e}"));
@@ -176,6 +189,7 @@ impl RadAcct {
             }
             // One was pushed, or was there.
             let Some(last) = sent.last() else { continue };
+            inbox.forget_troubles();
             if let Err(e) = last.claim.send(server, address, &last.packet, &last.authenticator) {
                 troubles.note(server, format!("it cannot be sent to: {e}"));
                 // Perhaps another port can.
@@ -184,7 +198,7 @@ impl RadAcct {
                 }
                 continue;
             }
-            match self.wait(&inbox, server, deadline, &mut troubles) {
+            match self.wait(&inbox, server, Instant::now() + self.timeout, &mut troubles) {
                 Some((replier, code)) => {
                     if let Some(last) = sent.last_mut() {
                         last.claim.answered = true;
@@ -257,7 +271,7 @@ impl RadAcct {
             message_authenticator: self.more.message_authenticator != MessageAuthenticator::Never,
             secret,
         };
-        let mut packet = Vec::with_capacity(LONGEST_PACKET);
+        let mut packet = Vec::with_capacity(attributes.octets().len() + 64);
         let authenticator = request.write(attributes, &mut packet);
         Transmission {
             claim,
