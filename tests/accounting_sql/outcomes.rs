@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use billdrop::account::{
-    event::EventKind::{self, Connect, Start, Stop, Update},
-    module::{Module, Outcome},
-    sql::SqlAcct,
+use billdrop::{
+    account::{
+        event::EventKind::{self, Connect, Start, Stop, Update},
+        module::{Module, Outcome},
+        sql::SqlAcct,
+    },
+    config::gatekeeper::SqlDriver::{MySql, PostgreSql, Sqlite},
 };
 
 use crate::{
@@ -151,7 +154,6 @@ fn several_statements_count_as_each_driver_counts_them() {
 }
 
 fn outcomes_of_multiple_statements(server: &dyn Server) {
-    use billdrop::config::gatekeeper::SqlDriver::{MySql, PostgreSql, Sqlite};
     let dialect = server.options().driver;
     server.ask("CREATE TABLE t (sessid VARCHAR(50), n INTEGER); CREATE TABLE empty (n INTEGER)");
     let insert = "INSERT INTO t VALUES ('%s', %d)";
@@ -243,7 +245,7 @@ fn an_unset_time_is_an_error_where_times_are_checked_and_the_alternative_stores_
         let never = |session: &str| changed(event(Stop, session), |call| call.connect = None);
         let alone = Setup::of(server).query(Stop, insert).module();
         let outcome = log(&alone, &never("never-1"));
-        let checked = server.options().driver != billdrop::config::gatekeeper::SqlDriver::Sqlite;
+        let checked = server.options().driver != Sqlite;
         assert_eq!(outcome != Outcome::Ok, checked, "{outcome:?}");
         let helped = Setup::of(server)
             .query(Stop, insert)
@@ -253,13 +255,28 @@ fn an_unset_time_is_an_error_where_times_are_checked_and_the_alternative_stores_
         assert_eq!(log(&helped, &event(Stop, "answered")), Outcome::Ok);
         let when = server.ask("SELECT at FROM t WHERE sessid = 'answered'");
         assert_eq!(when, "2004-11-10 15:02:01");
+        // As the manual page advises.
+        let cast = if server.options().driver == PostgreSql {
+            "::timestamp"
+        } else {
+            ""
+        };
+        let advised = Setup::of(server)
+            .query(
+                Stop,
+                &format!("INSERT INTO t VALUES ('%s', NULLIF('%{{connect-time}}', ''){cast})"),
+            )
+            .module();
+        assert_eq!(log(&advised, &never("never-3")), Outcome::Ok);
+        assert_eq!(log(&advised, &event(Stop, "answered-3")), Outcome::Ok);
+        let set = "SELECT COUNT(at) FROM t WHERE sessid IN ('never-3', 'answered-3')";
+        assert_eq!(server.ask(set), "1");
     });
 }
 
 #[test]
 fn numbers_and_times_keep_their_types() {
     each(|server| {
-        use billdrop::config::gatekeeper::SqlDriver::{MySql, PostgreSql, Sqlite};
         server.ask("CREATE TABLE t (sessid VARCHAR(50), a INTEGER, b VARCHAR(50), c NUMERIC(8,2))");
         server.ask("CREATE TABLE times (sessid VARCHAR(50), a TIMESTAMP NULL, b DATE)");
         let text = |number: &str| match server.options().driver {

@@ -157,3 +157,21 @@ fn a_server_that_never_answers_is_given_up_and_not_asked_by_each_event() {
         assert!(why.contains("not tried again yet"), "{why}");
     }
 }
+
+/// The gatekeeper ends when its database is down at the start (`fixtures/gnugk/sql-startup-failures.tsv`).
+#[test]
+fn a_database_that_is_down_at_the_start_is_no_reason_not_to_start() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    for server in [&fresh_postgres() as &dyn Server, &fresh_mariadb()] {
+        let mut options = server.options();
+        options.port = Some(closed);
+        options.queries = vec![(Stop, "SELECT 1".to_owned(), 1)];
+        let module = SqlAcct::new(&options, &gatekeeper(), &AccountingSql::default(), false).unwrap();
+        let why = failure(log(&module, &event(Stop, "1")));
+        assert!(why.contains("refused") && why.contains(&closed.to_string()), "{why}");
+    }
+}

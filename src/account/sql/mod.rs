@@ -20,6 +20,7 @@ mod script;
 mod sqlite;
 mod tls;
 mod value;
+mod words;
 
 use std::{
     collections::HashMap,

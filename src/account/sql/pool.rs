@@ -142,9 +142,13 @@ impl Lease<'_> {
     pub fn broken(mut self) {
         self.connection = None;
         let mut state = self.pool.state();
-        state.open = state.open.saturating_sub(1 + state.idle.len());
-        state.idle.clear();
-        state.generation += 1;
+        state.open -= 1;
+        // Those that were opened since the first one broke are good.
+        if state.generation == self.generation {
+            state.open -= state.idle.len();
+            state.idle.clear();
+            state.generation += 1;
+        }
         self.pool.given_back.notify_all();
     }
 }

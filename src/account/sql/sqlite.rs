@@ -95,7 +95,7 @@ impl Connection for Open {
 
 /// Of anything else SQLite would tell the count of the statement before.
 fn changes_rows(statement: &str) -> bool {
-    let verb = super::script::verb(statement).unwrap_or_default();
+    let verb = super::words::verb(statement).unwrap_or_default();
     match verb.as_str() {
         "insert" | "update" | "delete" | "replace" => true,
         "with" => {
