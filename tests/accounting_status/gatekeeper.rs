@@ -161,8 +161,10 @@ pub struct Inner {
 impl Sink for Kept {
     fn event(&self, key: &str, event: &Event) -> Result<Taken, String> {
         let mut inner = self.inner.lock().unwrap();
-        while inner.held {
-            inner = self.changed.wait(inner).unwrap();
+        // Not for ever: a test that has failed must end.
+        let begin = Instant::now();
+        while inner.held && begin.elapsed() < LONG * 2 {
+            inner = self.changed.wait_timeout(inner, LONG).unwrap().0;
         }
         self.changed.notify_all();
         if inner.refusals > 0 {

@@ -1,7 +1,7 @@
 //! The input `status:HOST:PORT`: a running gatekeeper, followed for as long as billdrop runs.
 //!
-//! Two threads for each gatekeeper. One has the connection and reads ([`super::session`]); it never waits for modules. The
-//! other makes events and gives them to the [`Sink`] ([`super::follow`]). Between them stands a queue with a limit in octets.
+//! Two threads for each gatekeeper. One has the connection and reads (`session`); it never waits for modules. The
+//! other makes events and gives them to the [`Sink`] (`follow`). Between them stands a queue with a limit in octets.
 //! When it is full, reading stops and that is said; nothing is dropped. The gatekeeper then closes the connection after a
 //! while, and what was not read is in its backlog.
 //!

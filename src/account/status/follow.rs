@@ -161,7 +161,12 @@ impl Follow {
             Note::TotalCalls(total) => self.total_calls = total,
             Note::CaughtUp => self.take_stock(),
             Note::Lost => {
-                self.lost = self.lost.or(Some(self.memory.contact));
+                let last = if self.memory.contact > 0 {
+                    self.memory.contact
+                } else {
+                    today()
+                };
+                self.lost.get_or_insert(last);
                 self.caught_up = false;
                 self.total_calls_before = Some(self.total_calls);
             }

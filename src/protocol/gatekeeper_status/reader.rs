@@ -11,7 +11,8 @@ const RECORD: &[u8] = b"BD1|";
 const CDR: &[u8] = b"CDR|";
 /// `YYYY-MM-DD HH:MM:SS: ` before each line of the backlog.
 const BACKLOG_PREFIX: usize = 21;
-/// How many records are looked for in a damaged one. Whole ones take more than 600 octets, so [`LIMIT`] has no more.
+/// How many records are looked for in a damaged one. Whole ones take more than 650 octets, so [`LIMIT`] has no more; what
+/// begins as many and ends none is made to keep us busy.
 const SALVAGED: usize = 100;
 
 /// Reads one connection, from its first octet on.
@@ -217,7 +218,7 @@ impl Reader {
         let mut at = line_length(&text);
         let mut last: Option<(EventKind, [u8; UUID], usize)> = None;
         let mut tries = 0;
-        while at < text.len() && tries < SALVAGED {
+        while at < text.len() {
             let length = line_length(&text[at..]);
             let inner = behind_prefix(&text[at..at + length]);
             let start = at + length - inner.len();
@@ -232,10 +233,13 @@ impl Reader {
                 continue;
             }
             tries += 1;
-            if let Some((_, given_up, _)) = last.take() {
+            let tried = tries <= SALVAGED;
+            if let Some((_, given_up, _)) = last.take()
+                && tried
+            {
                 items.push(damaged(Some(&given_up), reason));
             }
-            match whole_record(&text[start..], kind, &own) {
+            match tried.then(|| whole_record(&text[start..], kind, &own)).flatten() {
                 Some(whole) if same_origin(&as_text(&uuid), &as_text(&own)) => {
                     items.push(taken_apart(kind, &own, without_end(&text[start..start + whole])));
                     at = start + whole;
