@@ -29,6 +29,7 @@ fn of() -> gatekeeper::Gatekeeper {
         unconnected_cdr: false,
         called_station_id_to_dialed_ip: false,
         chain: Vec::new(),
+        skipped: Vec::new(),
         file: None,
         radius: None,
         sql: None,

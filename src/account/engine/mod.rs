@@ -300,7 +300,10 @@ impl Core {
                     true
                 }
                 Ok(Err(reason)) => {
-                    reasons.push(format!("{}: {reason}", slot.module.name()));
+                    reasons.push(match reason.starts_with(slot.module.name()) {
+                        true => reason,
+                        false => format!("{}: {reason}", slot.module.name()),
+                    });
                     outcome.failed |= bit;
                     if slot.spools && !slot.module.can_never_log(event.kind) {
                         outcome.waits |= bit;

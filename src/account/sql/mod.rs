@@ -394,6 +394,11 @@ impl Module for SqlAcct {
             Err(why) => Outcome::Fail(format!("SQLAcct: {why}")),
         }
     }
+
+    fn can_never_log(&self, kind: EventKind) -> bool {
+        let queries = self.queries.get(&of_query(kind));
+        queries.is_none_or(|queries| queries[0].alternative)
+    }
 }
 
 enum Done {
