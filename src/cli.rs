@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::document::DocId;
+use crate::{config::Secret, document::DocId};
 
 /// Captures usage and offers it as billing record documents, one at a time.
 ///
@@ -102,8 +102,21 @@ pub enum Command {
     /// When each was captured, offered, notified, fetched or pushed, sent again, moved aside, and what became of its copy.
     History(History),
 
+    /// Log call events through a gatekeeper's own chain of accounting modules
+    ///
+    /// Takes call events as JSON lines, or from a running gatekeeper, and logs each through the chain of the gatekeeper's ini: to
+    /// a file, to RADIUS servers, into a database, into the billing documents. What is answered with ok cannot be lost; what
+    /// a module could not log is logged when it can. Runs until the input ends, or until SIGTERM.
+    Account(Account),
+
     /// Check configuration, directories and managers
     Check(Check),
+
+    /// Encrypt a password in a gatekeeper's ini
+    ///
+    /// Writes the password in the form that EncryptAllPasswords and KeyFilled of the file ask for, and leaves every other
+    /// line as it is. Without PASSWORD it is asked for on the terminal, or read from standard input.
+    Addpasswd(Addpasswd),
 
     /// Print a completion script for a shell
     Completions(Completions),
@@ -273,10 +286,45 @@ impl Selection {
 }
 
 #[derive(Debug, Args)]
+pub struct Account {
+    /// Where events come from: stdin, unix:PATH or status:HOST:PORT; may be given several times [default: those of
+    /// [accounting] inputs]
+    #[arg(long, value_name = "INPUT")]
+    pub input: Vec<String>,
+
+    /// Take what the gatekeeper takes silently, too, and say so
+    #[arg(long)]
+    pub lenient: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct Check {
     /// Log in to every destination and send a test notification to every manager, too
     #[arg(long)]
     pub connect: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Addpasswd {
+    /// The gatekeeper's ini
+    #[arg(value_name = "INI")]
+    pub ini: PathBuf,
+
+    /// Section with the password: SQLAcct or RadAcct
+    #[arg(value_name = "SECTION")]
+    pub section: String,
+
+    /// Key of the password: Password in SQLAcct, SharedSecret in RadAcct
+    #[arg(value_name = "KEY")]
+    pub key: String,
+
+    /// The password; other users of this host can see it here
+    #[arg(value_name = "PASSWORD", value_parser = secret)]
+    pub password: Option<Secret>,
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::Text(text.to_owned()))
 }
 
 #[derive(Debug, Args)]

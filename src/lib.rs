@@ -17,7 +17,8 @@
 //!    at a time, and repairs what a killed run has left.
 //! 9. [`deliver`] brings documents to destinations (SCP, SFTP, TFTP) so that each is there whole or not at all.
 //! 10. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
-//! 11. [`log`] keeps a few files of what was captured and what went wrong, for people. The documents are the record.
+//! 11. [`account`] logs call events of a gatekeeper through its chain of modules.
+//! 12. [`log`] keeps a few files of what was captured and what went wrong, for people. The documents are the record.
 //!
 //! [`command`] wires these together, one file per subcommand; [`cli`] defines the command line, [`exit`] the exit statuses
 //! and the error that every command ends with, [`trust`] says whose files are believed, [`tls`] whose certificates,
@@ -59,5 +60,7 @@ pub mod spool;
 pub mod deliver;
 
 pub mod notify;
+
+pub mod account;
 
 pub mod log;

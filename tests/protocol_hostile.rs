@@ -393,6 +393,7 @@ proptest! {
         fuzz::axl_reply(&octets);
         fuzz::axl_fault(&octets);
         fuzz::cms_answer(&octets);
+        fuzz::gatekeeper_status(&octets);
         fuzz::devices_csv(&octets);
         for (name, read, _) in READERS {
             prop_assert!(read(&mut &octets[..]).is_err(), "{}", name);
@@ -421,4 +422,31 @@ proptest! {
         fuzz::axl_fault(&octets);
         fuzz::cms_answer(&octets);
     }
+
+    #[test]
+    fn a_changed_recording_of_a_gatekeeper_is_read_without_a_panic(
+        file in 0..FEEDS.len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0usize..60, prop_oneof![
+            prop::sample::select(vec![
+                "BD1|", "\r\n", "\n", "\r", "|", ".", ";", "CDR|", "\r\nBD1|stop|", "061fcb16-eee4-f111-91e3-02fc00000001", "%{u}",
+                "2026-11-22 15:24:26: ", "\r\nVersion:\r\n", " login: ", "Password: ", "\r\nStartup: ", "Total Calls: 99999999999999999999",
+            ]).prop_map(|piece| piece.as_bytes().to_vec()),
+            prop::collection::vec(any::<u8>(), 0..4),
+        ]), 1..6),
+    ) {
+        let path = format!("{}/fixtures/gnugk/{}", env!("CARGO_MANIFEST_DIR"), FEEDS[file]);
+        let mut octets = std::fs::read(path).unwrap();
+        for (at, cut, piece) in changes {
+            let begin = at.index(octets.len().max(1)).min(octets.len());
+            let end = (begin + cut).min(octets.len());
+            octets.splice(begin..end, piece);
+        }
+        fuzz::gatekeeper_status(&octets);
+    }
 }
+
+const FEEDS: [&str; 3] = [
+    "feed-answered-cr-in-alias.bin",
+    "feed-rejected.bin",
+    "feed-register-unregister.bin",
+];

@@ -5,6 +5,7 @@
 //! failure is named, the rest goes on.
 
 mod baseline;
+mod calls;
 mod cms;
 mod cucm;
 mod kernel;
@@ -26,11 +27,13 @@ use crate::{
 use cms::Cms;
 use cucm::Cucm;
 
+pub use calls::{Calls, NAME as CALLS, position as billed};
 pub use linux::Linux;
 
 /// The source that a configuration describes. The error is a sentence that names the key at fault.
 pub fn open(source: &config::Source, config: &config::Config) -> Result<Arc<dyn Source>, String> {
     match source {
+        config::Source::Calls(calls) => Ok(Arc::new(Calls::new(calls))),
         config::Source::Linux(linux) => Ok(Arc::new(Linux::new(linux)?)),
         config::Source::Device(device) => match device.kind {
             DeviceKind::Cucm => Ok(Arc::new(Cucm::new(device, config)?)),

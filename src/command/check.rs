@@ -5,7 +5,7 @@ use std::{env, io::ErrorKind, path::Path, sync::Arc, time::Duration};
 use chrono::Utc;
 
 use super::{
-    counted,
+    calls, counted,
     gather::{Asking, gather},
     notify as notify_command, print,
     progress::Tally,
@@ -66,6 +66,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
     if let Some(ledger) = &ledger {
         findings.push(document(&setting, &spool, ledger));
     }
+    look_at_accounting(&setting, &mut findings);
     look_at_sources(&setting, &mut findings)?;
     look_at_destinations(&setting, ledger.as_ref(), args.connect, &mut findings)?;
     look_at_managers(&setting, ledger.as_ref(), args.connect, &mut findings)?;
@@ -234,6 +235,20 @@ fn look_at_ledger(spool: &Spool, findings: &mut Vec<Finding>) -> Option<Ledger> 
         says,
     });
     ledger
+}
+
+/// The gatekeeper's ini, and what its chain does.
+fn look_at_accounting(setting: &Setting, findings: &mut Vec<Finding>) {
+    let (good, lines) = match calls::explained(setting) {
+        None => return,
+        Some(Ok(lines)) => (true, lines),
+        Some(Err(e)) => (false, e.message().lines().map(str::to_owned).collect()),
+    };
+    findings.extend(lines.into_iter().map(|says| Finding {
+        what: "accounting".to_owned(),
+        good,
+        says,
+    }));
 }
 
 fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()> {

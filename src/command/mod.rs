@@ -1,5 +1,8 @@
 //! The commands: one file each. They wire the parts together and speak to the operator; rules live in the parts.
 
+mod account;
+mod addpasswd;
+mod calls;
 mod capture;
 mod check;
 mod choose;
@@ -56,7 +59,9 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Resend(args) => resend::run(cli, args),
         Command::Push(args) => push::run(cli, args),
         Command::History(args) => history::run(cli, args),
+        Command::Account(args) => account::run(cli, args),
         Command::Check(args) => check::run(cli, args),
+        Command::Addpasswd(args) => addpasswd::run(args),
         Command::Completions(args) => print(|out| {
             // Into memory first: the generator panics when a pipe is closed.
             let mut script = Vec::new();

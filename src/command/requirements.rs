@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use crate::{
+    account::input::Input,
     capture,
     config::{self, Config, Manager, Problem, Size, Span},
     deliver, notify, spool,
@@ -39,6 +40,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
         manager_problems(index, manager, &mut problem);
     }
     snmp(config, &mut problem);
+    accounting(config, &mut problem);
     found
 }
 
@@ -156,6 +158,12 @@ fn archive(config: &Config, problem: &mut impl FnMut(&str, String)) {
 fn sources(config: &Config, problem: &mut impl FnMut(&str, String)) {
     let mut names = HashSet::new();
     for (index, source) in config.sources.iter().enumerate() {
+        if source.name() == capture::CALLS && config.accounting.gatekeeper_ini.is_some() {
+            problem(
+                &format!("source[{index}].name"),
+                "\"calls\" is the name of what [accounting] gives; take another one".to_owned(),
+            );
+        }
         if !names.insert(source.name()) {
             problem(
                 &format!("source[{index}].name"),
@@ -186,6 +194,56 @@ fn sources(config: &Config, problem: &mut impl FnMut(&str, String)) {
                 }
             }
         }
+    }
+}
+
+fn accounting(config: &Config, problem: &mut impl FnMut(&str, String)) {
+    let accounting = &config.accounting;
+    for input in &accounting.inputs {
+        if let Err(reason) = Input::parse(input) {
+            problem("accounting.inputs", reason);
+        }
+    }
+    if accounting.into_spool && accounting.gatekeeper_ini.is_none() {
+        problem(
+            "accounting.into-spool",
+            "there are no calls without a gatekeeper's ini; set gatekeeper-ini".to_owned(),
+        );
+    }
+    let mut within = |key: &str, is: bool, range: &str| {
+        if !is {
+            problem(&format!("accounting.{key}"), format!("must be {range}"));
+        }
+    };
+    let interval = accounting.sync_interval.0;
+    within(
+        "sync-interval",
+        (Duration::from_millis(10)..=Duration::from_secs(3600)).contains(&interval),
+        "10ms to 1h",
+    );
+    within("workers", (1..=1024).contains(&accounting.workers), "1 to 1024");
+    within(
+        "connections",
+        (1..=10_000).contains(&accounting.connections),
+        "1 to 10000",
+    );
+    within(
+        "alarm-size",
+        accounting.alarm_size >= Size::mebibytes(128),
+        "128MiB or more",
+    );
+    let mode = accounting.socket_mode.0;
+    within(
+        "socket-mode",
+        mode & 0o600 == 0o600 && mode & !0o666 == 0,
+        "a mode in which the owner reads and writes, and nobody executes",
+    );
+    let heartbeat = accounting.gatekeeper.heartbeat.0.as_secs();
+    within("gatekeeper.heartbeat", (1..=3600).contains(&heartbeat), "1s to 1h");
+    let clients = accounting.status.max_clients;
+    within("status.max-clients", (1..=10_000).contains(&clients), "1 to 10000");
+    for (key, reason) in accounting.sql.problems() {
+        problem(&format!("accounting.sql.{key}"), reason);
     }
 }
 

@@ -10,8 +10,12 @@ use super::{
     requirements::{self, LONGEST_DESTINATION},
 };
 use crate::{
+    account::journal,
     cli::Cli,
-    config::{self, Config, Loaded},
+    config::{
+        self, Config, Loaded,
+        gatekeeper::{self, Leniency, LinkKind},
+    },
     exit::{Error, Exit, Result},
     ledger::{CollectionStatus, Event, Ledger, Row, Tell},
     log,
@@ -38,6 +42,7 @@ impl Setting {
     pub fn load_with_devices(cli: &Cli) -> Result<Self> {
         let mut loaded = read(cli)?;
         let devices_file = config::load_devices(&mut loaded)?;
+        loaded.config.calls = calls(&loaded.config);
         Setting::new(cli, loaded, devices_file)
     }
 
@@ -146,6 +151,26 @@ impl Setting {
 
 fn read(cli: &Cli) -> Result<Loaded> {
     config::load(cli.config.as_deref(), cli.spool.as_deref(), requirements::problems)
+}
+
+/// Finished calls are captured when `[accounting]` wants it, or SpoolAcct stands in the gatekeeper's chain. An ini that cannot be
+/// read is the business of `account` and `check`; what SpoolAcct has taken before is captured all the same.
+fn calls(config: &Config) -> Option<config::Calls> {
+    let accounting = &config.accounting;
+    let directory = journal::directory(&config.state_directory());
+    let ini = accounting.gatekeeper_ini.as_deref()?;
+    let read = gatekeeper::load(ini, Leniency::Lenient);
+    let (gatekeeper, is_wanted) = match &read {
+        Ok((read, _)) => (
+            read.name.clone(),
+            read.chain.iter().any(|link| link.kind == LinkKind::SpoolAcct),
+        ),
+        Err(problems) => {
+            tracing::warn!("{problems}");
+            (String::new(), directory.is_dir())
+        }
+    };
+    (is_wanted || accounting.into_spool).then_some(config::Calls { directory, gatekeeper })
 }
 
 fn own_hostname() -> Result<String> {

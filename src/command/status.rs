@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{ago, counted, print, setting::Setting};
+use super::{ago, calls::Standing, counted, print, setting::Setting};
 use crate::{
     cli,
     exit::{Error, Exit, Result},
@@ -22,10 +22,28 @@ pub fn run(cli: &cli::Cli, args: &cli::Status) -> Result<()> {
     if args.watch {
         return watch(&setting, &spool);
     }
-    let status = Status::read(&setting, &spool)?;
+    let status = match Status::read(&setting, &spool) {
+        Err(e) if e.exit() == Exit::Unavailable => return accounting_alone(&spool, args.json, e),
+        status => status?,
+    };
     print(|out| match args.json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&status)?),
         false => status.write(out),
+    })
+}
+
+/// Where nothing was captured yet, accounting may have run all the same.
+fn accounting_alone(spool: &Spool, json: bool, e: Error) -> Result<()> {
+    let Some(accounting) = Standing::read(spool)? else {
+        return Err(e);
+    };
+    print(|out| match json {
+        true => writeln!(
+            out,
+            "{}",
+            serde_json::to_string_pretty(&serde_json::json!({ "accounting": accounting }))?
+        ),
+        false => accounting.write(out, Utc::now()),
     })
 }
 
@@ -79,6 +97,8 @@ struct Status {
     gaps: usize,
     last_gap: Option<String>,
     foreign_files: Vec<Foreign>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounting: Option<Standing>,
     free_octets: u64,
     min_free_octets: u64,
     #[serde(skip)]
@@ -193,6 +213,7 @@ impl Status {
                 .into_iter()
                 .map(|(name, reason)| Foreign { name, reason })
                 .collect(),
+            accounting: Standing::read(spool)?,
             free_octets: spool.free().unwrap_or(0),
             min_free_octets: setting.config.spool.min_free.0,
             now: Utc::now(),
@@ -305,6 +326,9 @@ impl Status {
                 "",
                 format!("  {tries}, next after {}: {why}", shown(oldest.next_attempt)),
             )?;
+        }
+        for (index, standing) in self.accounting.iter().flat_map(|a| a.lines(self.now)).enumerate() {
+            line(if index == 0 { "accounting" } else { "" }, standing)?;
         }
         for foreign in &self.foreign_files {
             line(

@@ -60,6 +60,8 @@ pub struct Tls {
     pub fingerprint: Option<[u8; 32]>,
     /// Name that the certificate must have, in place of the address.
     pub name: Option<String>,
+    /// The certificate may be made out for any name.
+    pub any_name: bool,
     /// Nothing is checked.
     pub insecure: bool,
 }

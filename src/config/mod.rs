@@ -3,9 +3,14 @@
 //! Every key is optional; an unknown key is refused with its line and the nearest known key. The defaults written
 //! here are the only ones: the man page and the example configuration are checked against them.
 
+mod accounting;
+mod accounting_radius;
+mod accounting_sql;
+mod accounting_status;
 mod archive;
 mod billing_config;
 pub(crate) mod device;
+pub mod gatekeeper;
 mod load;
 mod log;
 mod manager;
@@ -19,6 +24,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+pub use accounting::{Accounting, SpoolingModule};
+pub use accounting_radius::{AccountingRadius, DelayTime, MessageAuthenticator, Updates};
+pub use accounting_sql::{AccountingSql, SqlTls};
+pub use accounting_status::{Network, StatusInput, StatusOutput};
 pub use archive::Archive;
 pub use billing_config::{COLUMNS, DEFAULT_LIST, Listed, Problems, load_devices, parse_devices};
 pub use device::{Device, DeviceKind, Location, Tls};
@@ -28,7 +37,7 @@ pub use manager::{AuthProtocol, DEFAULT_ENTERPRISE, Manager, PrivacyProtocol, Sn
 pub use push::{Endpoint, Push, Scheme};
 pub use quantity::{Mode, Size, Span};
 pub use secret::Secret;
-pub use source::{Linux, Source, SourceKind, SourceTable};
+pub use source::{Calls, Linux, Source, SourceKind, SourceTable};
 pub use usage::{Capture, Cms, Cucm, LicenseHistory};
 
 /// The whole configuration. Later tables use nothing of earlier ones.
@@ -54,6 +63,10 @@ pub struct Config {
     #[serde(rename = "notify")]
     pub managers: Vec<Manager>,
     pub snmp: Snmp,
+    pub accounting: Accounting,
+    /// Calls that have ended, if they are to be captured, once the gatekeeper's ini has been looked at.
+    #[serde(skip)]
+    pub calls: Option<Calls>,
 }
 
 /// `[recorder]`: who writes the documents.
@@ -214,7 +227,8 @@ impl Config {
     pub fn sources(&self) -> Vec<Source> {
         let tables = self.sources.iter().filter_map(|table| table.check(&self.capture).ok());
         let devices = self.devices.iter().cloned().map(Source::Device);
-        let sources: Vec<Source> = tables.chain(devices).collect();
+        let calls = self.calls.clone().map(Source::Calls);
+        let sources: Vec<Source> = tables.chain(devices).chain(calls).collect();
         if sources.is_empty() {
             return vec![Source::Linux(Linux::embedded())];
         }

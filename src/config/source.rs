@@ -11,6 +11,16 @@ use super::{Capture, Device, DeviceKind, Location, Secret, Span, Tls, device};
 pub enum Source {
     Linux(Linux),
     Device(Device),
+    Calls(Calls),
+}
+
+/// Calls that have ended, as `billdrop account` has them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Calls {
+    /// Where the journal lies.
+    pub directory: PathBuf,
+    /// Name of the gatekeeper where an event does not say it.
+    pub gatekeeper: String,
 }
 
 /// The network interfaces of this host.
@@ -30,6 +40,7 @@ impl Source {
         match self {
             Source::Linux(linux) => &linux.name,
             Source::Device(device) => &device.name,
+            Source::Calls(_) => crate::capture::CALLS,
         }
     }
 }
@@ -201,6 +212,7 @@ impl SourceTable {
             ca: self.tls_ca.clone(),
             fingerprint,
             name,
+            any_name: false,
             insecure: self.tls_insecure,
         };
         if let Some(setting) = tls.contradiction() {

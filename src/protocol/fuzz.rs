@@ -4,8 +4,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{axl, cms};
-use crate::config;
+use super::{axl, cms, gatekeeper_status, radius};
+use crate::account::explain::explain;
+use crate::config::{
+    self,
+    gatekeeper::{self, Leniency, ini::Ini, rewrite},
+};
 
 /// The octets as a reply to every call.
 pub fn axl_reply(octets: &[u8]) {
@@ -71,6 +75,28 @@ pub fn cms_answer(octets: &[u8]) {
     assert!(cms::read_failure(octets).len() <= 32);
 }
 
+/// The octets as what a gatekeeper's status port says: the same items, however they are cut.
+pub fn gatekeeper_status(octets: &[u8]) {
+    let read = |size: usize| {
+        let (mut reader, mut items) = (gatekeeper_status::Reader::new(), Vec::new());
+        for piece in octets.chunks(size) {
+            reader.take(piece, &mut items);
+        }
+        reader.finish(&mut items);
+        items
+    };
+    let whole = read(octets.len().max(1));
+    for size in [1, 3, 37] {
+        assert_eq!(read(size), whole, "in pieces of {size}");
+    }
+    for item in whole {
+        if let gatekeeper_status::Item::Record(record) = item {
+            assert_eq!(record.uuid.len(), 36);
+            assert!(record.value("gkip").len() <= gatekeeper_status::LIMIT);
+        }
+    }
+}
+
 /// The octets as a list of devices, `billing_config.csv`.
 pub fn devices_csv(octets: &[u8]) {
     match config::parse_devices(octets, Path::new("list.csv")) {
@@ -79,5 +105,49 @@ pub fn devices_csv(octets: &[u8]) {
             assert_eq!(names.len(), listed.len(), "a name is there twice");
         }
         Err(problems) => assert!(!problems.to_string().is_empty()),
+    }
+}
+
+/// The octets as a reply of a RADIUS server, as they are and as one that is signed rightly.
+pub fn radius_reply(octets: &[u8]) {
+    let mut sent = radius::Sent {
+        identifier: octets.get(1).copied().unwrap_or_default(),
+        authenticator: &[0x55; 16],
+        secret: b"testing123",
+        message_authenticator: false,
+    };
+    let _ = radius::read_reply(octets, &sent);
+    let mut signed = octets.to_vec();
+    if radius::sign_reply(&mut signed, sent.authenticator, sent.secret) {
+        let lax = radius::read_reply(&signed, &sent);
+        assert_ne!(lax, Err(radius::ReplyError::Authenticator));
+        sent.message_authenticator = true;
+        let strict = radius::read_reply(&signed, &sent);
+        assert!(strict.is_err() || strict == lax);
+    }
+    if let Ok(attributes) = radius::parse(octets) {
+        let length: usize = attributes.iter().map(|(_, value)| 2 + value.len()).sum();
+        assert_eq!(length, octets.len());
+    }
+}
+
+/// The octets as a gatekeeper's ini: read in both ways, explained, and with a password written into it.
+pub fn gatekeeper_ini(octets: &[u8]) {
+    let read = |leniency| gatekeeper::parse(octets, Path::new("gk.ini"), leniency);
+    let (strict, lenient) = (read(Leniency::Strict), read(Leniency::Lenient));
+    if let Ok((strict, _)) = &strict {
+        let (lenient, _) = lenient.as_ref().expect("what is good is good for the lenient, too");
+        assert_eq!(strict.chain.len(), lenient.chain.len());
+    }
+    for result in [strict, lenient] {
+        match result {
+            Ok((gatekeeper, _)) => assert!(explain(&gatekeeper).len() < 200),
+            Err(problems) => assert!(!problems.to_string().is_empty()),
+        }
+    }
+    if let Ok(changed) = rewrite::with_value(octets, "SQLAcct", "Password", "new=") {
+        let ini = Ini::parse(&changed);
+        let value = ini.key("SQLAcct", "Password").map(|key| &key.value[..]);
+        assert_eq!(value, Some(&b"new="[..]));
     }
 }

@@ -1,7 +1,13 @@
-//! What devices say over HTTPS: octets in, meaning out. No sockets, no clock, no files.
+//! What devices and servers say: octets in, meaning out. No sockets, no clock, no files.
 //!
 //! * [`axl`]: Cisco Unified Communications Manager, SOAP requests and their replies.
 //! * [`cms`]: Cisco Meeting Server, the answers of its REST interface.
+//! * [`radius`]: accounting requests to RADIUS servers, and their replies.
+//! What devices say: octets in, meaning out. No sockets, no clock, no files.
+//!
+//! * [`axl`]: Cisco Unified Communications Manager, SOAP requests and their replies.
+//! * [`cms`]: Cisco Meeting Server, the answers of its REST interface.
+//! * [`gatekeeper_status`]: the status port of a GnuGk gatekeeper.
 //!
 //! A reader that takes a sink gives each item as soon as it is complete. When it then fails, the items given so far are
 //! a part of the answer only and must not be billed. Elements and attributes that are not known are passed over, so
@@ -16,3 +22,5 @@ pub mod cms;
 mod elements;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod gatekeeper_status;
+pub mod radius;

@@ -3,6 +3,7 @@
 //! A new kind of usage begins here, with a [`ServiceDefinition`] in a file of its own and a line in [`DEFINITIONS`];
 //! the document writer and reader, the XSD, JSON, CSV and tables follow from it.
 
+mod call;
 mod decimal;
 mod definition;
 mod device;
@@ -11,6 +12,7 @@ mod information;
 mod interface;
 mod value;
 
+pub use call::{CALL_DETAIL, CallDetail};
 pub use decimal::Decimal;
 pub use definition::{Field, Kind, Presence, ServiceDefinition, find};
 pub use device::{
@@ -38,6 +40,7 @@ pub static DEFINITIONS: &[&ServiceDefinition] = &[
     &CONFERENCE_LICENSE_USAGE,
     &CONFERENCE_LICENSE_HISTORY,
     &CONFERENCE_SYSTEM,
+    &CALL_DETAIL,
 ];
 
 /// The definition with this `xsi:type`, white space around it not counted (a CMTS was seen to write some).

@@ -28,6 +28,7 @@ pub(super) struct Trust {
     /// None: the fingerprint says it all.
     authority: Option<Authority>,
     name: Option<ServerName<'static>>,
+    any_name: bool,
 }
 
 /// Those who may have issued it.
@@ -60,6 +61,7 @@ impl Trust {
             fingerprint: tls.fingerprint,
             authority,
             name,
+            any_name: tls.any_name,
         })
     }
 
@@ -87,7 +89,7 @@ impl Trust {
             return Ok(());
         };
         let name = self.name.as_ref().unwrap_or(address);
-        authority.judge(certificate, intermediates, name, now).map_err(|why| {
+        authority.judge(certificate, intermediates, name, self.any_name, now).map_err(|why| {
             format!(
                 "its certificate is not to be believed: {why}. Its SHA-256 fingerprint is {}; once you have compared \
                  that with the device's own, configure it (tls_fingerprint), or a CA file (tls_ca)",
@@ -129,6 +131,7 @@ impl Authority {
         certificate: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
+        any_name: bool,
         now: UnixTime,
     ) -> Result<(), String> {
         let chain = match self {
@@ -141,6 +144,10 @@ impl Authority {
         };
         match chain.verify_server_cert(certificate, intermediates, name, &[], now) {
             Ok(_) => Ok(()),
+            // The name is looked at last: all else is in order.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if any_name => Ok(()),
             Err(rustls::Error::InvalidCertificate(error)) => Err(reason(&error, name)),
             Err(error) => Err(error.to_string()),
         }

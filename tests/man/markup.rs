@@ -9,11 +9,14 @@
 //! | `@fields NAME` | the fields of a service definition |
 //! | `@own-fields NAME` | the same without those that every record of a device begins with |
 //! | `@notifications` | the notifications of BILLDROP-MIB with what they say |
+//! | `@include NAME` | the part NAME, which is no page of its own |
 
 use std::{fs, path::Path};
 
 use billdrop::exit::Exit;
 use billdrop::record::{self, Field, Kind, Presence};
+
+use super::directory;
 
 pub fn expand(page: &str, text: &str) -> String {
     let mut out = String::new();
@@ -39,12 +42,28 @@ pub fn expand(page: &str, text: &str) -> String {
                 out += &format!("Behind \\fBdeviceTime\\fR:\n{}", fields(&all[head + 1..]));
             }
             "@notifications" => out += &notifications(),
+            "@include" => out += &include(page, rest),
             _ if directive.starts_with('@') => panic!("man/parts/{page}:{}: what is {directive}?", number + 1),
             _ => out += &(spans(line) + "\n"),
         }
     }
     assert!(!example, "man/parts/{page}: an example does not end");
     out
+}
+
+/// Parts that several pages or authors share. A part that is not written yet is nothing.
+pub const INCLUDED: [&str; 5] = [
+    "accounting-file",
+    "accounting-radius",
+    "accounting-sql",
+    "accounting-status",
+    "accounting-engine",
+];
+
+fn include(page: &str, name: &str) -> String {
+    assert!(INCLUDED.contains(&name), "man/parts/{page}: what is {name}?");
+    let path = directory().join("parts").join(name);
+    fs::read_to_string(path).map_or(String::new(), |text| expand(name, &text))
 }
 
 /// Breaks lines of text at 80 columns, and leaves requests, tags and examples alone.

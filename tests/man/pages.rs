@@ -10,8 +10,9 @@ use super::{commands, directory, markup};
 const DATE: &str = "2026-11-22";
 
 /// Pages that belong to no command.
-const TOPICS: [&str; 5] = [
+const TOPICS: [&str; 6] = [
     "billdrop.toml.5",
+    "billdrop-accounting.5",
     "billdrop-files.5",
     "billing_config.csv.5",
     "billdrop-cms.7",
@@ -48,7 +49,11 @@ fn head(name: &str) -> String {
         _ => "File Formats",
     };
     // The first line tells man that there is a table in it.
-    let tables = if name == "billdrop-files.5" { "'\\\" t\n" } else { "" };
+    let tables = if ["billdrop-files.5", "billdrop-accounting.5"].contains(&name) {
+        "'\\\" t\n"
+    } else {
+        ""
+    };
     format!(
         "{tables}.\\\" Made by tests/man from the program and man/parts/{name}: change those, not this.\n\
          .TH {} {section} {DATE} \"billdrop {}\" \"{manual}\"\n",

@@ -6,10 +6,15 @@
 pub mod accounts;
 pub mod binary;
 pub mod captured;
+pub mod certificates;
 pub mod cucm;
 pub mod faults;
+pub mod freeradius;
+pub mod mariadb;
 pub mod namespace;
+pub mod postgres;
 pub mod proxy;
+pub mod radius;
 pub mod simulators;
 pub mod snmptrapd;
 pub mod sshd;

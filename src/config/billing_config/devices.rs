@@ -202,6 +202,7 @@ impl<'a> Entry<'a> {
             ca: self.optional("tls_ca", path).map(|file| directory.join(file)),
             fingerprint: self.optional("tls_fingerprint", device::fingerprint),
             name: self.optional("tls_name", device::address),
+            any_name: false,
             insecure: self.optional("tls_insecure", yes_or_no).unwrap_or_default(),
         };
         if let Some(setting) = tls.contradiction() {

@@ -131,6 +131,7 @@ fn optional_columns_say_how_the_device_is_reached() {
             ca: Some(PathBuf::from("etc/ca.pem")),
             fingerprint: Some([0xab; 32]),
             name: Some("cms.example.net".to_owned()),
+            any_name: false,
             insecure: false,
         }
     );
