@@ -2,12 +2,8 @@
 //!
 //! * [`axl`]: Cisco Unified Communications Manager, SOAP requests and their replies.
 //! * [`cms`]: Cisco Meeting Server, the answers of its REST interface.
-//! * [`radius`]: accounting requests to RADIUS servers, and their replies.
-//! What devices say: octets in, meaning out. No sockets, no clock, no files.
-//!
-//! * [`axl`]: Cisco Unified Communications Manager, SOAP requests and their replies.
-//! * [`cms`]: Cisco Meeting Server, the answers of its REST interface.
 //! * [`gatekeeper_status`]: the status port of a GnuGk gatekeeper.
+//! * [`radius`]: accounting requests to RADIUS servers, and their replies.
 //!
 //! A reader that takes a sink gives each item as soon as it is complete. When it then fails, the items given so far are
 //! a part of the answer only and must not be billed. Elements and attributes that are not known are passed over, so
