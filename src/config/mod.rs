@@ -13,6 +13,7 @@ mod push;
 mod quantity;
 mod secret;
 mod source;
+pub(crate) mod stream;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ pub use push::{Endpoint, Push, Scheme};
 pub use quantity::{Mode, Size, Span};
 pub use secret::Secret;
 pub use source::{Linux, Source, SourceKind, SourceTable};
+pub use stream::{CheckedCollector, Collector, OnFailure, Order, STREAM, Security, Stream, TimeOfDay};
 pub use usage::{Capture, Cms, Cucm, LicenseHistory};
 
 /// The whole configuration. Later tables use nothing of earlier ones.
@@ -51,6 +53,7 @@ pub struct Config {
     pub devices: Vec<Device>,
     #[serde(rename = "push")]
     pub destinations: Vec<Push>,
+    pub stream: Option<Stream>,
     #[serde(rename = "notify")]
     pub managers: Vec<Manager>,
     pub snmp: Snmp,

@@ -114,6 +114,11 @@ impl Ledger {
 
     /// The document has arrived. Returns whether that was news.
     pub fn arrived(&mut self, sequence: u64, destination: &str, how: &Delivered) -> Result<bool> {
+        self.arrived_and_tell(sequence, destination, how, &Tell::nobody())
+    }
+
+    /// The same, and the managers are to be told of it.
+    pub fn arrived_and_tell(&mut self, sequence: u64, destination: &str, how: &Delivered, tell: &Tell) -> Result<bool> {
         self.transact("note a delivery", |db| {
             let changed = db.execute(
                 "UPDATE delivery SET state = 'delivered', attempts = attempts + 1, next_attempt = NULL, \
@@ -132,6 +137,7 @@ impl Ledger {
                 "UPDATE resend SET finished = ?3 WHERE sequence = ?1 AND destination = ?2 AND finished IS NULL",
                 params![sequence as i64, destination, written(how.at)],
             )?;
+            outbox::insert(db, tell, how.at)?;
             Ok(changed > 0)
         })
     }
@@ -152,6 +158,29 @@ impl Ledger {
             )
         })
         .map(drop)
+    }
+
+    /// A destination does not get a document any more.
+    pub fn give_up_delivery(&mut self, sequence: u64, destination: &str) -> Result<()> {
+        self.transact("give up a delivery", |db| {
+            db.execute(
+                "DELETE FROM delivery WHERE sequence = ?1 AND destination = ?2 AND state = 'pending'",
+                params![sequence as i64, destination],
+            )
+        })
+        .map(drop)
+    }
+
+    /// Octets of the documents that a destination is still to get.
+    pub fn pending_octets(&self, destination: &str) -> Result<u64> {
+        self.run("measure what is pending", |db| {
+            db.query_row(
+                "SELECT coalesce(sum(document.octets), 0) FROM delivery JOIN document USING (sequence) \
+                 WHERE destination = ?1 AND delivery.state = 'pending'",
+                [destination],
+                |row| row.get::<_, i64>(0).map(|octets| octets as u64),
+            )
+        })
     }
 
     /// Takes note of what the configuration has now: new destinations, and those that have gone.

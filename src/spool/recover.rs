@@ -19,6 +19,9 @@
 //! | released | yes | no | died before it was offered again, which is still to be done | discard the partial |
 //! | released | no | no | over | nothing |
 //!
+//! In streaming mode the spool is a directory of ours below the state: any number of documents wait there, *pushed* is what
+//! a collector took, and nobody but us takes one out.
+//!
 //! *Marked* (its marker lies beside it) and *pushed* are kinds of *yes*: where a row is not about them, they are as good.
 //! Once a document is offered by one row, it is looked at once more. Only then, with nothing waiting, the next document of
 //! those that somebody wants again becomes a partial and is sealed ([`super::resend`]).
@@ -168,6 +171,13 @@ fn settle(
 /// Whether as many destinations have the document as the rule wants, and which. Never of one that lies in the spool
 /// because somebody wanted it there again.
 fn by_rule(spool: &Spool, ledger: &Ledger, row: &Row) -> Result<Option<Retrieval>> {
+    if spool.streams {
+        let is_taken = |delivery: &crate::ledger::Delivery| {
+            delivery.destination == config::STREAM && delivery.state == DeliveryState::Delivered
+        };
+        let is_taken = ledger.deliveries_of(row.sequence)?.iter().any(is_taken);
+        return Ok(is_taken.then_some(Retrieval::Streamed));
+    }
     if spool.rule == config::Retrieved::Pickup || ledger.is_resent(row.sequence)? {
         return Ok(None);
     }
