@@ -102,7 +102,10 @@ fn longest(setting: &Setting) -> String {
 /// A directory that is missing is made by the first capture, if its parent is there.
 fn directory(what: &str, spool: &Spool, path: &Path) -> Finding {
     use rustix::fs::{Access, access};
-    let parent = path
+    // The first run makes the state directory and what belongs into it.
+    let is_inside = path.parent() == Some(&spool.state) && spool.state.symlink_metadata().is_err();
+    let made = if is_inside { &spool.state } else { path };
+    let parent = made
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));

@@ -15,7 +15,7 @@ use super::{capture::tell_at_once, choose::all, counted, print, push, setting::S
 use crate::{
     capture::Source,
     cli,
-    config::{OnFailure, Stream},
+    config::Stream,
     exit::{Error, Exit, Result},
     log::Logs,
     spool::{Lock, Locked, Spool},
@@ -163,8 +163,9 @@ impl Streaming<'_> {
             logs.warning(&drained.line());
         }
         // Takes what was sent out of the directory.
-        let waiting = turn.recover()?.or(waiting.filter(|_| !drained.is_complete()));
-        if let Some(waiting) = waiting.filter(|_| self.stream.on_failure == OnFailure::StoreAndForward) {
+        let still = turn.recover()?;
+        // One of this very round is not late yet.
+        if let Some(waiting) = still.filter(|still| waiting.is_some_and(|before| before.sequence == still.sequence)) {
             turn.alarm(&waiting)?;
         }
         turn.deliver();
