@@ -217,7 +217,9 @@ impl Collector {
     /// What is missing before this one, of what this process has seen.
     fn gap(&self, verified: &Verified) -> Option<String> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = last.entry(verified.recorder.as_str().to_owned()).or_insert(verified.sequence);
+        let last = last
+            .entry(verified.recorder.as_str().to_owned())
+            .or_insert(verified.sequence);
         let expected = last.saturating_add(1);
         let gap = verified.sequence > expected;
         *last = verified.sequence.max(*last);

@@ -6,7 +6,9 @@
 pub mod accounts;
 pub mod binary;
 pub mod captured;
+pub mod collector;
 pub mod cucm;
+pub mod example;
 pub mod faults;
 pub mod namespace;
 pub mod proxy;
