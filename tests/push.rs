@@ -158,6 +158,11 @@ fn a_dead_destination_gets_everything_in_order_when_it_is_back_and_the_other_is_
     }
     let line = manager.wait_for("billdropDeliveriesPending.0 = Gauge32: 3", LIMIT);
     assert!(line.contains("billdropDestinationName.0 = STRING: dead"), "{line}");
+    let text = site.place.run(&["history"]).expect(0).stdout;
+    assert!(
+        text.contains("not yet               to be pushed to dead, 3 attempts"),
+        "{text}"
+    );
     let text = site.place.run(&["status"]).expect(0).stdout;
     assert!(text.contains("dead: 3 documents pending"), "{text}");
     assert!(text.contains("FAILS: 3 runs one after the other"), "{text}");
@@ -559,4 +564,255 @@ fn endure(call: &Call, fault: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn lose_the_ledger(site: &Site) {
+    for file in names(&site.place.state())
+        .iter()
+        .filter(|name| name.starts_with("ledger"))
+    {
+        fs::remove_file(site.place.state().join(file)).unwrap();
+    }
+}
+
+#[test]
+fn a_rebuilt_ledger_knows_what_destinations_have_not_got() {
+    let site = Site::new();
+    let dead = free_port();
+    let tables = |port| {
+        [
+            site.table("good", ONE_ATTEMPT),
+            site.table_at("late", port, ONE_ATTEMPT),
+        ]
+    };
+    site.configure("", &tables(site.sshd.port));
+    site.place.run(&["capture"]).expect(0);
+    let first = site.pick_up();
+    site.configure("", &tables(dead));
+    let mut owed = Vec::new();
+    for _ in 0..3 {
+        site.place.run(&["capture"]);
+        owed.push(site.pick_up());
+    }
+    // One more is sealed and offered, and no destination has heard of it.
+    let mut all = site.arrived("good");
+    site.configure(
+        "",
+        &[("good", dead), ("late", dead)].map(|(name, port)| site.table_at(name, port, ONE_ATTEMPT)),
+    );
+    site.place.run(&["capture"]).expect(69);
+    all.push(site.place.listing().pop().unwrap());
+    lose_the_ledger(&site);
+    // What the billing system has taken away does not come again.
+    fs::remove_file(site.inbox("good").join(&first)).unwrap();
+    fs::remove_file(site.inbox("late").join(&first)).unwrap();
+    site.configure("", &tables(site.sshd.port));
+    let ran = site.place.run(&["capture"]).expect(75);
+    assert!(ran.stderr.contains("late gets 4 of them"), "{ran:?}");
+    assert!(ran.stderr.contains("good gets 1 of them"), "{ran:?}");
+    assert_eq!(site.arrived("late"), all[1..], "{ran:?}");
+    assert_eq!(site.arrived("good"), all[1..], "{ran:?}");
+    assert_eq!(owed, all[1..4]);
+}
+
+#[test]
+fn a_document_that_waits_for_a_push_is_pushed_by_a_rebuilt_ledger_without_any_memory() {
+    let site = Site::new();
+    let before = "[spool]\nretrieved = \"any\"\n";
+    site.configure(before, &[site.table_at("billing", free_port(), ONE_ATTEMPT)]);
+    site.place.run(&["capture"]).expect(0);
+    let waiting = site.place.listing();
+    fs::remove_dir_all(site.place.state()).unwrap();
+    site.configure(before, &[site.table("billing", ONE_ATTEMPT)]);
+    let ran = site.place.run(&["capture"]).expect(0);
+    assert!(ran.stderr.contains("billing gets 1 of them"), "{ran:?}");
+    assert!(ran.stderr.contains("billdrop resend"), "{ran:?}");
+    assert_eq!(site.arrived("billing").len(), 2);
+    assert_eq!(site.arrived("billing")[0], waiting[0]);
+    assert_eq!(site.place.listing(), [""; 0], "nothing waits for ever");
+}
+
+#[test]
+fn a_copy_that_was_damaged_keeps_no_later_document_back_and_never_arrives() {
+    let site = Site::new();
+    site.configure("", &[site.table_at("billing", free_port(), ONE_ATTEMPT)]);
+    for _ in 0..3 {
+        site.place.run(&["capture"]);
+        site.pick_up();
+    }
+    let archive = site.place.state().join("archive");
+    let copies = names(&archive);
+    let mut octets = fs::read(archive.join(&copies[1])).unwrap();
+    octets[300] ^= 1;
+    fs::write(archive.join(&copies[1]), octets).unwrap();
+    site.configure("", &[site.table("billing", ONE_ATTEMPT)]);
+    for _ in 0..2 {
+        let ran = site.place.run(&["push"]).expect(69);
+        assert!(
+            ran.stderr.contains("document 2 cannot be brought to billing"),
+            "{ran:?}"
+        );
+        assert_eq!(site.arrived("billing"), [copies[0].as_str(), copies[2].as_str()]);
+    }
+}
+
+#[test]
+fn history_keeps_the_first_delivery_of_what_was_brought_again() {
+    let site = Site::new();
+    site.configure("[archive]\nkeep = \"1year\"\n", &[site.table("billing", ONE_ATTEMPT)]);
+    site.place.capture();
+    site.pick_up();
+    site.place.run(&["resend", "1", "--to", "billing"]).expect(0);
+    site.place.run(&["push"]).expect(0);
+    let life = &site.lives()[0];
+    let pushed = life
+        .iter()
+        .filter(|event| event.starts_with("pushed to billing: "))
+        .count();
+    assert_eq!(pushed, 2, "{life:?}");
+}
+
+#[test]
+fn a_push_in_which_nothing_moves_is_told() {
+    let site = Site::new();
+    let manager = Snmptrapd::start();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let table = site.table_at("silent", port, "patience = \"0s\"\ntimeout = \"1h\"\n");
+    let before = format!("[spool]\nalarm-after = \"1s\"\n{}", notify(&manager));
+    site.configure("", &[site.table_at("silent", free_port(), ONE_ATTEMPT)]);
+    site.place.run(&["capture"]).expect(0);
+    site.configure(&before, &[table]);
+    let mut command = site.place.command(&["push"]);
+    let _hangs = Peer::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()), "billdrop");
+    let _connection = silent.accept().unwrap();
+    let quick = site.place.run(&["push"]).expect(0);
+    assert_eq!(quick.stdout, "silent: another billdrop is at it\n");
+    thread::sleep(Duration::from_millis(1100));
+    let ran = site.place.run(&["push"]).expect(69);
+    assert!(ran.stderr.contains("nothing has moved for 1s"), "{ran:?}");
+    manager.wait_for("nothing has moved", LIMIT);
+}
+
+#[test]
+fn root_leaves_nothing_behind_that_is_in_the_way_of_the_user_who_captures() {
+    if !rustix::process::geteuid().is_root() {
+        return say("root_leaves_nothing_behind: not tried; this is not root");
+    }
+    let site = Site::new();
+    site.configure("", &[site.table_at("billing", free_port(), ONE_ATTEMPT)]);
+    site.place.run(&["capture"]).expect(0);
+    let lock = site.place.state().join("push-billing.lock");
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::chown(site.place.state(), Some(22003), Some(22003)).unwrap();
+    let ran = site.place.run(&["push"]).expect(77);
+    assert!(ran.stderr.contains("Run billdrop as that user"), "{ran:?}");
+    assert!(!lock.exists());
+}
+
+#[test]
+fn two_destinations_at_one_place_are_a_mistake() {
+    let site = Site::new();
+    let table = site.table("billing", ONE_ATTEMPT);
+    let twice = table.replace("name = \"billing\"", "name = \"again\"");
+    site.configure("", &[table, twice.clone()]);
+    let ran = site.place.run(&["capture"]).expect(78);
+    assert!(ran.stderr.contains("the same place as that of \"billing\""), "{ran:?}");
+    let other = format!("{twice}remote-name = \"again-{{name}}\"\n");
+    site.configure("", &[site.table("billing", ONE_ATTEMPT), other]);
+    site.place.run(&["capture"]).expect(0);
+    // Both want to try the place with the same file at the same time.
+    site.place.run(&["push"]).expect(0);
+    assert_eq!(site.arrived("billing").len(), 2);
+}
+
+#[test]
+fn what_fails_on_our_own_disk_is_told_too() {
+    let site = Site::new();
+    let manager = Snmptrapd::start();
+    site.configure(&notify(&manager), &[site.table("billing", ONE_ATTEMPT)]);
+    fs::create_dir_all(site.place.state().join("push-billing.file")).unwrap();
+    let state = site.place.state();
+    fs::set_permissions(&state, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let ran = site.place.run(&["capture"]).expect(69);
+    assert!(ran.stderr.contains("nothing can be brought to billing"), "{ran:?}");
+    manager.wait_for("BILLDROP-MIB::billdropDestinationFailed", LIMIT);
+    fs::remove_dir(state.join("push-billing.file")).unwrap();
+    site.place.run(&["push"]).expect(0);
+    manager.wait_for("BILLDROP-MIB::billdropDestinationRecovered", LIMIT);
+}
+
+#[test]
+fn check_says_how_a_host_is_made_known_and_what_is_wrong_with_a_key() {
+    let site = Site::new();
+    let table = site.table("billing", ONE_ATTEMPT);
+    let none = site.place.path().join("none");
+    let unknown = format!(
+        "{}known-hosts = {none:?}\n",
+        table.replace("known-hosts", "#known-hosts")
+    );
+    site.configure("", std::slice::from_ref(&unknown));
+    let ran = site.place.run(&["check", "--connect"]).expect(69);
+    let line = format!("\n  [127.0.0.1]:{} ssh-ed25519 ", site.sshd.port);
+    let added = ran.stdout.split_once(&line).unwrap_or_else(|| panic!("{ran:?}")).1;
+    let added = format!("{}{}\n", line.trim_start(), added.lines().next().unwrap());
+    fs::write(&none, added).unwrap();
+    site.place.run(&["check", "--connect"]).expect(0);
+
+    let mode = |mode| fs::set_permissions(site.sshd.identity(), std::os::unix::fs::PermissionsExt::from_mode(mode));
+    mode(0o640).unwrap();
+    let ran = site.place.run(&["check"]).expect(69);
+    assert!(ran.stdout.contains("others can read"), "{ran:?}");
+    assert!(ran.stdout.contains("chmod 600"), "{ran:?}");
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Of another user's file, as of one of root's in /etc, a group may read.
+    std::os::unix::fs::chown(site.sshd.identity(), Some(22003), None).unwrap();
+    site.place.run(&["check", "--connect"]).expect(0);
+    mode(0o644).unwrap();
+    site.place.run(&["check"]).expect(69);
+}
+
+#[test]
+fn where_nobody_picks_up_resend_says_that_it_will_wait_for_that() {
+    let site = Site::new();
+    let table = site.table("billing", ONE_ATTEMPT);
+    site.configure("[archive]\nkeep = \"1year\"\n[spool]\nretrieved = \"any\"\n", &[table]);
+    site.place.run(&["capture"]).expect(0);
+    let ran = site.place.run(&["resend", "1"]).expect(0);
+    assert!(ran.stderr.contains("resend --to NAME"), "{ran:?}");
+    let ran = site.place.run(&["resend", "1", "--to", "billing"]).expect(0);
+    assert!(!ran.stderr.contains("resend --to NAME"), "{ran:?}");
+}
+
+#[test]
+fn an_agent_that_does_not_answer_is_given_up_in_time() {
+    let site = Site::new();
+    let table = site.table("billing", "patience = \"0s\"\ntimeout = \"1s\"\nagent = true\n");
+    site.configure("", &[table.replace("identity", "#identity")]);
+    let socket = site.place.path().join("agent");
+    let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    site.place.run(&["capture"]).expect(0);
+    let mut command = site.place.command(&["push"]);
+    command
+        .env("SSH_AUTH_SOCK", &socket)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut push = Peer::spawn(&mut command, "billdrop");
+    wait_until("the push ends", LIMIT, || push.has_ended());
+    let errors = std::io::read_to_string(push.0.stderr.take().unwrap()).unwrap();
+    assert!(errors.contains("agent (no answer in time)"), "{errors}");
+}
+
+#[test]
+fn an_alarm_is_over_when_nothing_is_lacking_any_more() {
+    let (site, _) = owing();
+    let struck = try_fault(&site.place, &["push"], &("fsync".to_owned(), 7), "error=EIO");
+    let (Ok(struck) | Err(struck)) = struck;
+    assert_eq!(struck.status, 69, "{struck:?}");
+    site.place.run(&["push"]).expect(0);
+    let state = site.destination("billing");
+    assert_eq!(state["failures"], 0, "{state} after {struck:?}");
+    assert!(state["alarmed"].is_null(), "{state} after {struck:?}");
 }

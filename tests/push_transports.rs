@@ -766,22 +766,42 @@ fn a_rate_limit_and_an_own_address_are_kept() {
 #[test]
 fn a_file_that_is_not_what_it_was_is_not_sent() {
     let place = place();
-    let sshd = Sshd::start(&place.path().join("sshd"));
-    for scheme in ["sftp", "scp"] {
-        let to = by_key(&sshd, &sshd::account(), scheme, sshd.port, &place.url(), "");
-        let document = Document::new(place.path(), 1000);
-        let mut shipment = document.shipment("a");
-        shipment.octets = 1001;
-        assert_eq!(put(&to, &shipment).unwrap_err().failure(), Failure::Local);
-        // As long, but other octets than those that were promised.
-        let mut shipment = document.shipment("a");
-        let promised = "0".repeat(64);
-        shipment.sha256 = &promised;
-        assert_eq!(put(&to, &shipment).unwrap_err().failure(), Failure::Damaged);
-        let mut shipment = document.shipment("../a");
-        shipment.remote_name = "../a";
-        assert_eq!(put(&to, &shipment).unwrap_err().failure(), Failure::Configuration);
-        assert_eq!(names(&place.inbox), [""; 0], "{scheme}");
+    let full = Sshd::start(&place.path().join("full"));
+    let plain = Sshd::start_with(&place.path().join("plain"), SCP_ONLY);
+    let sftp_only = Sshd::start_with(&place.path().join("sftp-only"), "ForceCommand internal-sftp");
+    let user = sshd::account();
+    let tftpd = Tftpd::start(place.path());
+    let by_tftp = tftpd
+        .as_ref()
+        .map(|tftpd| destination(&format!("tftp://127.0.0.1:{}/", tftpd.port), ""));
+    let mut ways = vec![
+        by_key(&full, &user, "sftp", full.port, &place.url(), ""),
+        by_key(&full, &user, "scp", full.port, &place.url(), ""),
+        by_key(&plain, &user, "scp", plain.port, &place.url(), ""),
+        by_key(&sftp_only, &user, "sftp", sftp_only.port, &place.url(), ""),
+    ];
+    ways.extend(by_tftp);
+    for (way, to) in ways.iter().enumerate() {
+        // Small ones are compared in another way than large ones.
+        for octets in [1000, 200_000] {
+            let document = Document::new(place.path(), octets);
+            let mut shipment = document.shipment("a");
+            shipment.octets += 1;
+            assert_eq!(put(to, &shipment).unwrap_err().failure(), Failure::Local);
+            // As long, but other octets than those that were promised: no server is to blame.
+            let mut shipment = document.shipment("a");
+            let promised = "0".repeat(64);
+            shipment.sha256 = &promised;
+            let error = put(to, &shipment).unwrap_err();
+            assert_eq!(error.failure(), Failure::Local, "{way} {octets}: {error}");
+            let mut shipment = document.shipment("../a");
+            shipment.remote_name = "../a";
+            assert_eq!(put(to, &shipment).unwrap_err().failure(), Failure::Configuration);
+            assert_eq!(names(&place.inbox), [""; 0], "{way} {octets}");
+            if let Some(tftpd) = &tftpd {
+                assert_eq!(names(&tftpd.root), [""; 0], "{way} {octets}");
+            }
+        }
     }
 }
 

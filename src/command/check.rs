@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     capture::{self, Source},
-    cli, config,
+    cli,
     deliver::{self, Destination},
     document::Body,
     exit::{Error, Exit, Result},
@@ -119,6 +119,10 @@ fn directory(what: &str, spool: &Spool, path: &Path) -> Finding {
             (Err(e), _) => (false, e.message().to_owned()),
         },
         (Err(_), Ok(())) => (true, format!("{} will be made by the first capture", path.display())),
+        // The archive as a rule, in a state directory that is to be made itself: of that it is said there.
+        (Err(_), Err(_)) if parent == spool.state && parent.symlink_metadata().is_err() => {
+            (true, format!("{} will be made by the first capture", path.display()))
+        }
         (Err(_), Err(e)) => (
             false,
             format!("{} is missing, and {}: {e}", path.display(), parent.display()),
@@ -279,16 +283,16 @@ fn look_at_destinations(
         let destination = Destination::new(push).map_err(|e| Error::new(Exit::Configuration, e))?;
         let mut secrets = [&push.password, &push.passphrase].into_iter().flatten();
         let unreadable = secrets.find_map(|secret| secret.reveal().err()).or_else(|| {
-            let identity = push.identity.as_ref()?;
-            let error = config::device::readable(identity).err()?;
-            Some(format!("cannot read {}: {error}", identity.display()))
+            let error = deliver::check_identity(push.identity.as_ref()?).err()?;
+            Some(error.to_string())
         });
         let (good, says) = match (unreadable, connect) {
             (Some(reason), _) => (false, reason),
             (None, false) => (true, destination.address()),
             (None, true) => match deliver::connect(&destination) {
                 Ok(_) => (true, format!("{}, answered", destination.address())),
-                Err(e) => (false, e.message().to_owned()),
+                // With what to do: of an unknown host that is the line to add.
+                Err(e) => (false, e.to_string()),
             },
         };
         findings.push(Finding {

@@ -168,8 +168,11 @@ fn resent(resend: &Resend) -> Vec<Event> {
         events.push(event(Some(at), "offered", String::new()));
     }
     if let Some(at) = resend.earlier_retrieved {
-        let how = resend.earlier_how.as_deref().map_or("", in_words);
-        events.push(event(Some(at), "retrieved", how.to_owned()));
+        let how = resend.earlier_how.as_deref().unwrap_or_default();
+        events.push(match &resend.destination {
+            None => event(Some(at), "retrieved", in_words(how).to_owned()),
+            Some(destination) => event(Some(at), "pushed", format!("to {destination}: {how}")),
+        });
     }
     match (&resend.failure, resend.begun, &resend.destination) {
         (Some(failure), _, _) => events.push(event(resend.finished, "not resent", failure.clone())),
@@ -217,7 +220,7 @@ impl Life {
         writeln!(out, "    {:<22}docId {}", "", self.doc_id)?;
         for event in &self.events {
             let at = event.at.map_or("not yet".to_owned(), shown);
-            let line = format!("    {at:<22}{:<12}{}", event.what, event.detail);
+            let line = format!("    {at:<22}{:<11} {}", event.what, event.detail);
             writeln!(out, "{}", line.trim_end())?;
         }
         Ok(())

@@ -273,6 +273,22 @@ fn destinations(config: &Config, problem: &mut impl FnMut(&str, String)) {
             );
             problem(&format!("push[{index}].name"), reason);
         }
+        let place = |push: &config::Push| {
+            push.endpoint()
+                .ok()
+                .map(|endpoint| (endpoint, push.remote_name.clone()))
+        };
+        let earlier = config.destinations[..index].iter();
+        if let Some(same) = earlier
+            .into_iter()
+            .find(|other| place(other).is_some() && place(other) == place(push))
+        {
+            let reason = format!(
+                "is the same place as that of {:?}: each would take the other's files for its own",
+                same.name
+            );
+            problem(&format!("push[{index}].url"), reason);
+        }
         for (key, reason) in deliver::check(push) {
             problem(&format!("push[{index}].{key}"), reason);
         }

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::{deliver, print, release::operator, setting::Setting};
+use super::{deliver, print, push, release::operator, setting::Setting};
 use crate::{
     cli::{self, Selection},
     config::STREAM,
@@ -44,6 +44,12 @@ pub fn run(cli: &cli::Cli, args: &cli::Resend) -> Result<()> {
             ledger.resend(&sequences, Some(destination), &operator(), now)?;
         }
         None => {
+            if push::can_free_the_spool(&setting) {
+                tracing::warn!(
+                    "what is offered again waits for its pickup, whatever [spool] retrieved says, and no other is captured \
+                     meanwhile; billdrop resend --to NAME brings it to a destination instead"
+                );
+            }
             ledger.resend(&sequences, None, &operator(), now)?;
             // With one that waits already this changes nothing.
             spool::recover(&spool, &mut ledger, &tell, now, &locked)?;

@@ -6,13 +6,18 @@ use std::{
     path::Path,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{DeliveryError, Failure, Result, Shipment};
+use crate::document;
 
 /// The file of a shipment, from its begin to exactly its size.
 pub struct Local<'a> {
     file: File,
     path: &'a Path,
     left: u64,
+    /// Where nobody else compares the octets with what was promised.
+    hash: Option<(Sha256, &'a str)>,
 }
 
 impl<'a> Local<'a> {
@@ -38,6 +43,16 @@ impl<'a> Local<'a> {
             file,
             path,
             left: shipment.octets,
+            hash: None,
+        })
+    }
+
+    /// The same, and the last piece is given only if all of them are what was promised: a copy that was damaged here must
+    /// not arrive as if it were right, where the server cannot tell.
+    pub fn open_checking(shipment: &Shipment<'a>) -> Result<Self> {
+        Ok(Local {
+            hash: Some((Sha256::new(), shipment.sha256)),
+            ..Local::open(shipment)?
         })
     }
 
@@ -59,8 +74,30 @@ impl<'a> Local<'a> {
                 _ => DeliveryError::local("read", self.path, &e),
             })?;
         self.left -= wanted as u64;
+        if let Some((hash, _)) = &mut self.hash {
+            hash.update(&buffer[..wanted]);
+        }
+        if self.left == 0
+            && let Some((hash, promised)) = self.hash.take()
+            && document::hex(&hash.finalize()) != promised
+        {
+            return Err(DeliveryError::new(
+                Failure::Local,
+                format!("{} is damaged: its SHA-256 is another", self.path.display()),
+            ));
+        }
         Ok(wanted)
     }
+}
+
+/// Reads the whole file: an error, if it is not what was promised.
+pub fn check(shipment: &Shipment<'_>) -> Result<()> {
+    let mut local = Local::open_checking(shipment)?;
+    let mut piece = vec![0; 256 << 10];
+    while local.left() > 0 {
+        local.fill(&mut piece)?;
+    }
+    Ok(())
 }
 
 fn changed(path: &Path, should: u64, is: u64) -> DeliveryError {
@@ -84,6 +121,7 @@ pub enum Likeness {
 
 /// Is told the octets of the other file one piece after the other.
 pub struct Comparison<'a> {
+    shipment: Shipment<'a>,
     local: Local<'a>,
     buffer: Vec<u8>,
     differs: bool,
@@ -92,7 +130,8 @@ pub struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     pub fn with(shipment: &Shipment<'a>) -> Result<Self> {
         Ok(Comparison {
-            local: Local::open(shipment)?,
+            shipment: *shipment,
+            local: Local::open_checking(shipment)?,
             buffer: Vec::new(),
             differs: false,
         })
@@ -108,11 +147,12 @@ impl<'a> Comparison<'a> {
         Ok(!self.differs)
     }
 
-    pub fn end(self) -> Likeness {
+    /// An error, if it is our own file that is not what it should be.
+    pub fn end(self) -> Result<Likeness> {
         match (self.differs, self.local.left()) {
-            (true, _) => Likeness::Different,
-            (false, 0) => Likeness::Same,
-            (false, _) => Likeness::Beginning,
+            (true, _) => check(&self.shipment).map(|()| Likeness::Different),
+            (false, 0) => Ok(Likeness::Same),
+            (false, _) => Ok(Likeness::Beginning),
         }
     }
 }

@@ -33,6 +33,7 @@ use std::{
 
 pub use destination::{Destination, LONGEST_WAIT, Naming, TEST_NAME, check};
 pub use error::{DeliveryError, Failure};
+pub use ssh::check_identity;
 
 use crate::config::Scheme;
 

@@ -14,7 +14,7 @@ use std::{
 use super::{
     DeliveryError, Destination, Failure, Link, Receipt, Result, Shipment, Verified,
     error::{classify, said},
-    local::{Comparison, Likeness, Local, conflict},
+    local::{self, Comparison, Likeness, Local, conflict},
     pace::Pace,
     partial_name,
     shell::{self, Shell, quoted},
@@ -24,8 +24,9 @@ use super::{
 /// Octets in one piece. More make no difference.
 const PIECE: usize = 256 << 10;
 
-/// Longest line that a server may send.
+/// Longest line that a server may send, and how long it may take from its first octet on.
 const LONGEST_LINE: usize = 4096;
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 pub fn connect(destination: &Destination) -> Result<Box<dyn Link>> {
     let mut ssh = ssh::connect(destination)?;
@@ -110,11 +111,17 @@ impl Scp {
             patience,
         )?;
         if lines.last().is_none_or(|last| last != "renamed") {
+            // Where it arrived damaged, it may be damaged here.
+            local::check(shipment)?;
             return Err(shell::unfinished(&lines, shipment.remote_name));
+        }
+        let verified = verified(shell::found(&lines).1, shipment);
+        if verified < Verified::Sha256 {
+            local::check(shipment)?;
         }
         Ok(Receipt {
             renamed: true,
-            ..sent(shipment, verified(shell::found(&lines).1, shipment))
+            ..sent(shipment, verified)
         })
     }
 
@@ -142,6 +149,8 @@ impl Scp {
             // What a cut connection has left is completed from its begin.
             Some(Likeness::Beginning) | None => {}
         }
+        // There is no taking back what lies under its final name.
+        local::check(shipment)?;
         let mut talk = self.start(&format!("scp -pt -- {}", quoted(&path)))?;
         self.send(talk.as_mut(), shipment.remote_name, shipment, progress)?;
         let ended = talk.end();
@@ -216,7 +225,7 @@ impl Scp {
                 break;
             }
         }
-        Ok(Some(comparison.end()))
+        comparison.end().map(Some)
     }
 
     fn size_of(&mut self, path: &str) -> Result<Option<u64>> {
@@ -333,9 +342,17 @@ fn answer(talk: &mut dyn Conversation) -> Result<()> {
 /// One answer: a zero octet, or a line.
 fn line(talk: &mut dyn Conversation) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
+    let mut octet = [0];
+    talk.read_exact(&mut octet)?;
+    let begun = Instant::now();
     loop {
-        let mut octet = [0];
-        talk.read_exact(&mut octet)?;
+        if !line.is_empty() {
+            talk.read_exact(&mut octet)?;
+        }
+        // Each read has its limit, but a line may come octet by octet.
+        if begun.elapsed() > LONGEST_ANSWER {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         match octet[0] {
             b'\n' => return Ok(line),
             0 if line.is_empty() => return Ok(vec![0]),

@@ -5,7 +5,7 @@
 
 use std::{
     io::{Read, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -78,7 +78,12 @@ impl Shell {
             .write_all(line.as_bytes())
             .map_err(|e| DeliveryError::wire(doing, &e))?;
         let end = format!("{END}\n");
+        let begun = Instant::now();
         while !self.received.ends_with(end.as_bytes()) {
+            // Each read has its limit, but an answer may come octet by octet.
+            if begun.elapsed() > patience {
+                return Err(DeliveryError::wire(doing, &std::io::ErrorKind::TimedOut.into()));
+            }
             if !self.more()? {
                 return Err(DeliveryError::wire(doing, &std::io::ErrorKind::UnexpectedEof.into()));
             }

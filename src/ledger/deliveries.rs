@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
-use super::{Ledger, Result, Row, Tell, outbox, read_time, written};
+use super::{Ledger, Result, Row, Tell, outbox, owed, read_time, written};
 
 /// One document for one destination.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +66,15 @@ pub(super) fn insert(db: &Connection, sequence: i64, destination: &str) -> rusql
     .map(drop)
 }
 
+/// Returns whether there was none.
+pub(super) fn insert_if_new(db: &Connection, sequence: i64, destination: &str) -> rusqlite::Result<bool> {
+    db.execute(
+        "INSERT OR IGNORE INTO delivery (sequence, destination) VALUES (?1, ?2)",
+        params![sequence, destination],
+    )
+    .map(|inserted| inserted > 0)
+}
+
 /// Pending whatever became of it before.
 pub(super) fn renew(db: &Connection, sequence: i64, destination: &str) -> rusqlite::Result<()> {
     db.execute(
@@ -119,6 +128,7 @@ impl Ledger {
 
     /// The same, and the managers are to be told of it.
     pub fn arrived_and_tell(&mut self, sequence: u64, destination: &str, how: &Delivered, tell: &Tell) -> Result<bool> {
+        let directory = self.directory.clone();
         self.transact("note a delivery", |db| {
             let changed = db.execute(
                 "UPDATE delivery SET state = 'delivered', attempts = attempts + 1, next_attempt = NULL, \
@@ -138,6 +148,7 @@ impl Ledger {
                 params![sequence as i64, destination, written(how.at)],
             )?;
             outbox::insert(db, tell, how.at)?;
+            owed::keep(db, &directory)?;
             Ok(changed > 0)
         })
     }
@@ -162,11 +173,13 @@ impl Ledger {
 
     /// A destination does not get a document any more.
     pub fn give_up_delivery(&mut self, sequence: u64, destination: &str) -> Result<()> {
+        let directory = self.directory.clone();
         self.transact("give up a delivery", |db| {
             db.execute(
                 "DELETE FROM delivery WHERE sequence = ?1 AND destination = ?2 AND state = 'pending'",
                 params![sequence as i64, destination],
-            )
+            )?;
+            owed::keep(db, &directory)
         })
         .map(drop)
     }
@@ -185,6 +198,7 @@ impl Ledger {
 
     /// Takes note of what the configuration has now: new destinations, and those that have gone.
     pub fn know_destinations(&mut self, configured: &[(String, String)], at: DateTime<Utc>) -> Result<()> {
+        let directory = self.directory.clone();
         self.transact("note the destinations", |db| {
             db.execute(
                 "UPDATE destination SET removed = ?1 WHERE removed IS NULL",
@@ -198,7 +212,7 @@ impl Ledger {
                     params![name, url, written(at)],
                 )?;
             }
-            Ok(())
+            owed::keep(db, &directory)
         })
     }
 
@@ -234,13 +248,16 @@ impl Ledger {
 
     /// The operator gives a destination up: what it has not got it will not get. Returns how many documents that were.
     pub fn forget_destination(&mut self, name: &str) -> Result<usize> {
+        let directory = self.directory.clone();
         self.transact("forget a destination", |db| {
             db.execute("DELETE FROM destination WHERE name = ?1", [name])?;
             db.execute("DELETE FROM resend WHERE destination = ?1 AND finished IS NULL", [name])?;
-            db.execute(
+            let forgotten = db.execute(
                 "DELETE FROM delivery WHERE destination = ?1 AND state = 'pending'",
                 [name],
-            )
+            )?;
+            owed::keep(db, &directory)?;
+            Ok(forgotten)
         })
     }
 

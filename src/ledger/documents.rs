@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension, Row as SqlRow, params};
 
 use super::Event;
-use super::{ArchivedCopy, Gap, Identity, Ledger, Result, Tell, deliveries, outbox, read_time, resend, written};
+use super::{
+    ArchivedCopy, Gap, Identity, Ledger, Owed, Regained, Result, Tell, deliveries, outbox, owed, read_time, resend,
+    written,
+};
 
 /// Where a document is in its life. `spool::recover` says what each state means together with the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -249,9 +252,17 @@ impl Ledger {
         .map(drop)
     }
 
-    /// Takes in documents that are known again, and notes that the ledger had lost them. What it kept of counters is of
-    /// no use then.
-    pub fn rebuild(&mut self, rows: &[Row], gap: &Gap, managers: &[String], event: &Event) -> Result<()> {
+    /// Takes in documents that are known again, and what destinations have not got of them; `also` are destinations that are
+    /// to get what waits in the spool in any case. `told` makes of that the gap and what managers are told: all or nothing.
+    /// What the ledger kept of counters is of no use then.
+    pub fn rebuild(
+        &mut self,
+        rows: &[Row],
+        owed: Option<&Owed>,
+        also: &[String],
+        at: DateTime<Utc>,
+        told: impl FnOnce(&Regained) -> (Gap, Tell),
+    ) -> Result<()> {
         self.transact("rebuild", |db| {
             db.execute("DELETE FROM baseline", [])?;
             for row in rows {
@@ -279,8 +290,14 @@ impl Ledger {
                     ],
                 )?;
             }
+            let nothing = Owed {
+                last: u64::MAX,
+                destinations: Vec::new(),
+            };
+            let regained = owed::regain(db, owed.unwrap_or(&nothing), rows, also, at)?;
+            let (gap, tell) = told(&regained);
             gap.insert(db)?;
-            outbox::insert(db, &Tell::new(managers, std::slice::from_ref(event)), gap.at)
+            outbox::insert(db, &tell, at)
         })
     }
 

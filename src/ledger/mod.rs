@@ -16,6 +16,7 @@ mod gaps;
 mod history;
 mod last;
 mod outbox;
+mod owed;
 mod resend;
 mod schema;
 
@@ -37,6 +38,7 @@ pub use event::{CollectionStatus, Event};
 pub use gaps::{Gap, GapKind, Skip};
 pub use last::LastDocument;
 pub use outbox::{LONGEST_WAIT, Pending, Tell, retry_after};
+pub use owed::{Owed, Regained};
 pub use resend::Resend;
 
 use crate::{

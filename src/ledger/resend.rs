@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
-use super::{Identity, Ledger, Result, deliveries, deliveries::time, written};
+use super::{Identity, Ledger, Result, deliveries, deliveries::time, owed, written};
 
 /// One wish of one operator.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,7 @@ pub struct Resend {
     /// Why it could not.
     pub failure: Option<String>,
     pub earlier_offered: Option<DateTime<Utc>>,
+    /// In the spool; of a wish for a destination, when the destination had got it.
     pub earlier_retrieved: Option<DateTime<Utc>>,
     pub earlier_how: Option<String>,
 }
@@ -45,6 +46,7 @@ pub(super) fn finish(db: &Connection, sequence: u64, at: DateTime<Utc>) -> rusql
 impl Ledger {
     /// Somebody wants these documents again: in the spool, or at one destination.
     pub fn resend(&mut self, sequences: &[u64], destination: Option<&str>, who: &str, at: DateTime<Utc>) -> Result<()> {
+        let directory = self.directory.clone();
         self.transact("note a wish for documents", |db| {
             for sequence in sequences {
                 let sequence = *sequence as i64;
@@ -55,8 +57,19 @@ impl Ledger {
                     params![sequence, written(at), who, destination],
                 )?;
                 if let Some(destination) = destination {
+                    // What became of it the first time belongs to the document's life, too.
+                    db.execute(
+                        "UPDATE resend SET (earlier_retrieved, earlier_how) = (SELECT d.delivered, \
+                         coalesce(d.octets, 0) || ' octets, checked: ' || coalesce(d.verified, 'unknown') \
+                         FROM delivery d WHERE d.sequence = ?1 AND d.destination = ?2 AND d.state = 'delivered') \
+                         WHERE sequence = ?1 AND destination = ?2 AND finished IS NULL AND earlier_retrieved IS NULL",
+                        params![sequence, destination],
+                    )?;
                     deliveries::renew(db, sequence, destination)?;
                 }
+            }
+            if destination.is_some() {
+                owed::keep(db, &directory)?;
             }
             Ok(())
         })

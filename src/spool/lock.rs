@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use fs2::FileExt;
@@ -69,7 +69,7 @@ impl Lock {
         text.trim().parse().ok()
     }
 
-    /// How long ago the lock was taken, by the clock of the file system.
+    /// How long ago the lock was taken, or something moved, by the clock of the file system.
     pub fn held_for(&self) -> Option<Duration> {
         self.file.metadata().ok()?.modified().ok()?.elapsed().ok()
     }
@@ -81,6 +81,13 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()));
+    }
+}
+
+impl Locked<'_> {
+    /// Says to the others that something moves: [`Lock::held_for`] counts from now.
+    pub fn moves(&self) {
+        let _ = self.lock.file.set_modified(SystemTime::now());
     }
 }
 

@@ -26,6 +26,7 @@
 //! | `STATE/lock` | held by the one capture that runs |
 //! | `STATE/ledger.sqlite` | the ledger |
 //! | `STATE/last-document` | sequence number and name of the last document, for the day the ledger is lost |
+//! | `STATE/deliveries` | what destinations have not got, for the same day |
 //! | `STATE/released/NAME` | documents that an operator has moved aside |
 //! | `ARCHIVE/NAME`, `ARCHIVE/NAME.zst` | copies that outlive the pickup, see [`archive`](self::Archive) |
 

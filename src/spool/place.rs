@@ -32,6 +32,8 @@ pub struct Spool {
     pub(super) rule: config::Retrieved,
     /// Nobody picks documents up: collectors get them from us.
     pub(super) streams: bool,
+    /// Names of those that documents are brought to.
+    pub(super) destinations: Vec<String>,
 }
 
 /// What follows a document's name in that of the marker by which the remote application says that it has it.
@@ -132,6 +134,7 @@ impl Spool {
             done_marker: config.spool.done_marker,
             rule: config.spool.retrieved,
             streams,
+            destinations: config.destinations(),
         })
     }
 

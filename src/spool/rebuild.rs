@@ -1,12 +1,13 @@
 //! Opens the ledger for a capture; sets a damaged one aside and builds a new one from what is left.
 //!
-//! What is left: `last-document` (sequence number and name of the last document), the documents in the spool and their
-//! copies in the archive. Only documents that were sealed have a copy, so each counts; but nobody knows who has got it, so
+//! What is left: `last-document` (sequence number and name of the last document), `deliveries` (what destinations had not
+//! got), the documents in the spool and their copies in the archive. Only documents that were sealed have a copy, so each counts; but nobody knows who has got it, so
 //! none of these copies is ever removed by billdrop.
 //! What is lost: which notifications were still to be sent, how many captures were skipped, the counters to compare
 //! with. The next document says so in its remark, `billdrop gaps` lists it, and the managers are told.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{self, Read},
     path::Path,
@@ -16,9 +17,13 @@ use chrono::{DateTime, Utc};
 
 use super::{DocumentName, Locked, Spool};
 use crate::{
+    config,
     document::{self, Limits, Verified},
     exit::{Error, Result},
-    ledger::{self, ArchivedCopy, Event, Gap, GapKind, LastDocument, Ledger, LedgerError, Retrieval, Row, State},
+    ledger::{
+        self, ArchivedCopy, Event, Gap, GapKind, LastDocument, Ledger, LedgerError, Owed, Regained, Retrieval, Row,
+        State, Tell,
+    },
     record::Value,
 };
 
@@ -44,7 +49,7 @@ pub fn open_ledger(
                     0 => "it was missing".to_owned(),
                     n => format!("it had gone back to document {n}"),
                 };
-                rebuild(&mut ledger, &forgotten, &why, managers, now)?;
+                rebuild(&mut ledger, spool, &forgotten, &why, managers, now)?;
             }
             Ok(ledger)
         }
@@ -54,7 +59,7 @@ pub fn open_ledger(
             tracing::error!("{damage}; it lies in {aside} now");
             let mut ledger = Ledger::open_new(&spool.state)?;
             let forgotten = forgotten(&ledger, spool, recorder, 0, now)?;
-            rebuild(&mut ledger, &forgotten, &damage.to_string(), managers, now)?;
+            rebuild(&mut ledger, spool, &forgotten, &damage.to_string(), managers, now)?;
             Ok(ledger)
         }
         Err(e) => Err(e.into()),
@@ -159,22 +164,56 @@ fn set_aside(state: &Path, now: DateTime<Utc>) -> io::Result<String> {
     Ok(aside)
 }
 
-fn rebuild(ledger: &mut Ledger, found: &[Row], why: &str, managers: &[String], now: DateTime<Utc>) -> Result<()> {
-    let reason = format!(
-        "{why}; known again: {}",
-        match found.last() {
-            Some(row) => format!("documents up to {}", row.sequence),
-            None => "no document, so the count begins anew".to_owned(),
-        }
-    );
-    tracing::error!("the ledger was rebuilt: {reason}");
-    let event = Event::Gap {
-        sequence: found.last().map_or(0, |row| row.sequence),
-        reason: format!("the ledger was rebuilt: {reason}"),
-        at: now,
+fn rebuild(
+    ledger: &mut Ledger,
+    spool: &Spool,
+    found: &[Row],
+    why: &str,
+    managers: &[String],
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let owed = Owed::read(&spool.state)?;
+    // Where nobody knows what they have got, and where a push is what frees the spool, they get what waits there: found
+    // there already it is not sent again.
+    let also: &[String] = match spool.rule == config::Retrieved::Pickup && owed.is_some() {
+        true => &[],
+        false => &spool.destinations,
     };
-    ledger.rebuild(found, &Gap::new(GapKind::LedgerRebuilt, now, reason), managers, &event)?;
-    Ok(())
+    let is_owed_known = owed.is_some() || spool.destinations.is_empty();
+    let told = |regained: &Regained| {
+        let mut reason = format!(
+            "{why}; known again: {}",
+            match found.last() {
+                Some(row) => format!("documents up to {}", row.sequence),
+                None => "no document, so the count begins anew".to_owned(),
+            }
+        );
+        for (destination, documents) in &regained.pending {
+            let _ = write!(reason, "; {destination} gets {documents} of them");
+        }
+        for (destination, documents) in &regained.lost {
+            let _ = write!(
+                reason,
+                "; {destination} has not got {documents} of which there is no copy"
+            );
+        }
+        if !is_owed_known {
+            reason.push_str(
+                "; which of the others the destinations have got is not known, billdrop resend brings them again",
+            );
+        }
+        tracing::error!("the ledger was rebuilt: {reason}");
+        let event = Event::Gap {
+            sequence: found.last().map_or(0, |row| row.sequence),
+            reason: format!("the ledger was rebuilt: {reason}"),
+            at: now,
+        };
+        (
+            Gap::new(GapKind::LedgerRebuilt, now, reason),
+            Tell::new(managers, &[event]),
+        )
+    };
+    Ok(ledger.rebuild(found, owed.as_ref(), also, now, told)?)
 }
 
 /// A document that was sealed but not renamed when the ledger was lost: its temporary file is what `last-document` says.

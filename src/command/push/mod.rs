@@ -26,6 +26,8 @@ pub fn run(cli: &cli::Cli, args: &cli::Push) -> Result<()> {
     let setting = Setting::load(cli)?;
     let spool = Spool::locate(&setting.config)?;
     Ledger::open_existing(&spool.state)?;
+    // What root leaves here, a lock for one, is in the way of the user who captures.
+    spool.examine(&spool.state, "state")?;
     if let Some(name) = &args.forget {
         return forget::run(&setting, &spool, name);
     }

@@ -45,6 +45,9 @@ const ALARMING: u32 = 2;
 /// An attempt waits for answers at least this long, even if patience is nearly over.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How often a transfer says to other runs that it moves.
+const BETWEEN_MOVES: Duration = Duration::from_secs(10);
+
 /// What a run came to for one destination.
 #[derive(Debug)]
 pub struct Report {
@@ -81,14 +84,14 @@ pub fn run(setting: &Setting, spool: &Spool, push: &Push) -> Report {
         end: End::Complete,
     };
     let ended = lock(spool, &push.name).and_then(|lock| match lock.try_hold()? {
-        None => {
-            tracing::info!("another billdrop is bringing documents to {}", push.name);
-            Ok(End::Busy)
-        }
+        None => overtaken(setting, spool, push, &lock),
         Some(locked) => Queue::begin(setting, spool, push, &locked)?.work(&mut report.delivered),
     });
     report.end = ended.unwrap_or_else(|e| {
         tracing::error!("nothing can be brought to {}: {e}", push.name);
+        if let Err(e) = note_own(setting, spool, push, e.message()) {
+            tracing::warn!("{e}");
+        }
         End::Failed(Failed {
             reason: format!("{}: {}", push.name, e.message()),
             is_alarming: true,
@@ -96,6 +99,55 @@ pub fn run(setting: &Setting, spool: &Spool, push: &Push) -> Report {
         })
     });
     report
+}
+
+/// Another run works for this destination. One in which nothing has moved for as long as a pickup may take hangs.
+fn overtaken(setting: &Setting, spool: &Spool, push: &Push, lock: &Lock) -> Result<End> {
+    let name = &push.name;
+    let limit = setting.config.spool.alarm_after.0;
+    let Some(age) = lock.held_for().filter(|age| *age >= limit) else {
+        tracing::info!("another billdrop is bringing documents to {name}");
+        return Ok(End::Busy);
+    };
+    let holder = lock
+        .holder()
+        .map_or("another billdrop".to_owned(), |pid| format!("process {pid}"));
+    let age = humantime::format_duration(Duration::from_secs(age.as_secs()));
+    let reason = format!("{name}: {holder} is bringing documents there, and nothing has moved for {age}");
+    tracing::error!("{reason}\n  See what it waits for, and end it: nothing is lost by that.");
+    let mut ledger = Ledger::open_existing(&spool.state)?;
+    let event = failed_event(&ledger, name, &reason)?;
+    ledger.notify(&Tell::new(&setting.managers(), &[event]), Utc::now())?;
+    Ok(End::Failed(Failed {
+        reason,
+        is_alarming: true,
+        is_refusal: false,
+    }))
+}
+
+/// What failed is ours: a disk, the configuration. Managers hear of it at once.
+fn note_own(setting: &Setting, spool: &Spool, push: &Push, reason: &str) -> Result<()> {
+    let mut ledger = Ledger::open_existing(&spool.state)?;
+    let known = ledger.destinations()?;
+    let Some(state) = known.into_iter().find(|known| known.name == push.name) else {
+        return Ok(());
+    };
+    let now = Utc::now();
+    let event = failed_event(&ledger, &push.name, &format!("{}: {reason}", push.name))?;
+    let tell = Tell::new(&setting.managers(), &[event]);
+    let failures = state.failures.saturating_add(1);
+    ledger.destination_state(&push.name, failures, state.alarmed.or(Some(now)), &tell, now)?;
+    Ok(())
+}
+
+fn failed_event(ledger: &Ledger, destination: &str, reason: &str) -> Result<Event> {
+    let pending = ledger.pending_deliveries(destination)?.len();
+    Ok(Event::DestinationFailed {
+        destination: destination.to_owned(),
+        pending: u32::try_from(pending).unwrap_or(u32::MAX),
+        reason: reason.to_owned(),
+        at: Utc::now(),
+    })
 }
 
 /// The lock of one destination.
@@ -125,6 +177,7 @@ struct Queue<'a> {
     setting: &'a Setting,
     spool: &'a Spool,
     push: &'a Push,
+    locked: &'a Locked<'a>,
     ledger: Ledger,
     state: ledger::Destination,
     /// The last document that this run is done with, in whatever way.
@@ -145,7 +198,7 @@ enum Trouble {
 }
 
 impl<'a> Queue<'a> {
-    fn begin(setting: &'a Setting, spool: &'a Spool, push: &'a Push, _locked: &Locked<'_>) -> Result<Self> {
+    fn begin(setting: &'a Setting, spool: &'a Spool, push: &'a Push, locked: &'a Locked<'a>) -> Result<Self> {
         let ledger = Ledger::open_existing(&spool.state)?;
         let known = ledger.destinations()?;
         let Some(state) = known.into_iter().find(|known| known.name == push.name) else {
@@ -155,6 +208,7 @@ impl<'a> Queue<'a> {
             setting,
             spool,
             push,
+            locked,
             ledger,
             state,
             done: 0,
@@ -176,8 +230,15 @@ impl<'a> Queue<'a> {
         let mut wait = self.push.retry_wait.0;
         loop {
             let before = self.delivered;
+            self.locked.moves();
             let error = match self.attempt() {
-                Ok(()) => return Ok(self.end()),
+                Ok(()) => {
+                    // What failed may have been our own ledger, which knows of the arrival all the same.
+                    if self.ledger.next_delivery(&self.push.name, 0)?.is_none() {
+                        self.works()?;
+                    }
+                    return Ok(self.end());
+                }
                 Err(Trouble::Own(e)) => return Err(e),
                 Err(Trouble::Delivery(e)) => e,
             };
@@ -320,8 +381,16 @@ impl<'a> Queue<'a> {
         let sent = Arc::new(AtomicU64::new(0));
         let what = format!("{}: {}", self.push.name, row.name);
         let _shown = progress::transfer(self.setting.audience, what, row.octets, Arc::clone(&sent));
-        link.put(&shipment, &mut |octets| sent.store(octets, Ordering::Relaxed))
-            .map_err(Trouble::Delivery)
+        let mut moved = Instant::now();
+        self.locked.moves();
+        let mut progress = |octets| {
+            sent.store(octets, Ordering::Relaxed);
+            if moved.elapsed() >= BETWEEN_MOVES {
+                self.locked.moves();
+                moved = Instant::now();
+            }
+        };
+        link.put(&shipment, &mut progress).map_err(Trouble::Delivery)
     }
 
     fn arrived(&mut self, row: &Row, receipt: &Receipt) -> Result<()> {
@@ -409,13 +478,7 @@ impl<'a> Queue<'a> {
     }
 
     fn failed(&self, reason: &str) -> Result<Event> {
-        let pending = self.ledger.pending_deliveries(&self.push.name)?.len();
-        Ok(Event::DestinationFailed {
-            destination: self.push.name.clone(),
-            pending: u32::try_from(pending).unwrap_or(u32::MAX),
-            reason: reason.to_owned(),
-            at: Utc::now(),
-        })
+        failed_event(&self.ledger, &self.push.name, reason)
     }
 
     fn end(&self) -> End {

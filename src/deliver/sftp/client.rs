@@ -1,8 +1,9 @@
 //! An SFTP client: many requests on the way at once, each answered by its number.
 
 use std::{
+    collections::VecDeque,
     io::{self, Read, Write},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::packet::{self, Attributes, Fields, Packet};
@@ -25,8 +26,10 @@ const ON_THE_WAY: usize = 4 << 20;
 pub struct Client {
     talk: Box<dyn Conversation>,
     next_id: u32,
-    /// Answers to writes that are still to come.
-    awaited: usize,
+    /// Writes that have not been answered yet, by their numbers.
+    awaited: VecDeque<u32>,
+    /// How long a whole answer may take.
+    limit: Duration,
     /// Octets in one write.
     pub piece: usize,
     extensions: Vec<String>,
@@ -44,11 +47,13 @@ pub struct Status {
 }
 
 impl Client {
-    pub fn start(talk: Box<dyn Conversation>) -> Result<Self> {
+    /// `limit`: how long an answer may take.
+    pub fn start(talk: Box<dyn Conversation>, limit: Duration) -> Result<Self> {
         let mut client = Client {
             talk,
             next_id: 0,
-            awaited: 0,
+            awaited: VecDeque::new(),
+            limit,
             piece: SMALL_WRITE,
             extensions: Vec::new(),
             received: Vec::new(),
@@ -82,6 +87,7 @@ impl Client {
     }
 
     pub fn patience(&mut self, limit: Duration) {
+        self.limit = limit;
         self.talk.patience(limit);
     }
 
@@ -128,7 +134,7 @@ impl Client {
 
     /// Sends a piece and returns at once, unless too much is on the way. A refusal is of this piece or an earlier one.
     pub fn write(&mut self, handle: &Handle, offset: u64, octets: &[u8]) -> Result<std::result::Result<(), Status>> {
-        while self.awaited * self.piece >= ON_THE_WAY {
+        while self.awaited.len() * self.piece >= ON_THE_WAY {
             if let Err(status) = self.await_write()? {
                 return Ok(Err(status));
             }
@@ -136,14 +142,14 @@ impl Client {
         let length = u32::try_from(octets.len()).unwrap_or(u32::MAX);
         let head = self.request(packet::WRITE).text(&handle.0).long(offset).number(length);
         self.send(&head.finish(octets.len()), octets)?;
-        self.awaited += 1;
+        self.awaited.push_back(self.next_id);
         Ok(Ok(()))
     }
 
     /// Waits for all that was written.
     pub fn settle(&mut self) -> Result<std::result::Result<(), Status>> {
         let mut outcome = Ok(());
-        while self.awaited > 0 {
+        while !self.awaited.is_empty() {
             let answer = self.await_write()?;
             outcome = outcome.and(answer);
         }
@@ -151,8 +157,13 @@ impl Client {
     }
 
     fn await_write(&mut self) -> Result<std::result::Result<(), Status>> {
-        self.awaited -= 1;
         let answer = self.receive_answer()?;
+        let id = number_of(&answer);
+        // As a rule the first: the draft lets a server answer in another order.
+        let Some(at) = self.awaited.iter().position(|awaited| Some(*awaited) == id) else {
+            return Err(unasked());
+        };
+        self.awaited.remove(at);
         Ok(status(&answer))
     }
 
@@ -244,13 +255,17 @@ impl Client {
 
     /// One request and its answer, after all writes have been answered.
     fn call(&mut self, kind: u8, fields: impl FnOnce(Packet) -> Packet) -> Result<Vec<u8>> {
-        while self.awaited > 0 {
+        while !self.awaited.is_empty() {
             // A failed write shows again when the size is compared.
             let _ = self.await_write()?;
         }
         let request = fields(self.request(kind)).finish(0);
         self.send(&request, &[])?;
-        self.receive_answer()
+        let answer = self.receive_answer()?;
+        match number_of(&answer) == Some(self.next_id) {
+            true => Ok(answer),
+            false => Err(unasked()),
+        }
     }
 
     fn send(&mut self, head: &[u8], data: &[u8]) -> Result<()> {
@@ -260,7 +275,6 @@ impl Client {
             .map_err(|e| DeliveryError::wire("sending", &e))
     }
 
-    /// Servers answer in order, and we have never more than one kind of request on the way.
     fn receive_answer(&mut self) -> Result<Vec<u8>> {
         self.receive()
             .map_err(|e| DeliveryError::wire("waiting for an answer", &e))
@@ -268,6 +282,7 @@ impl Client {
 
     /// A packet without its length.
     fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let begun = Instant::now();
         loop {
             if let Some((head, rest)) = self.received.split_first_chunk() {
                 let length = u32::from_be_bytes(*head);
@@ -280,6 +295,10 @@ impl Client {
                     return Ok(packet);
                 }
             }
+            // Each read has its limit, but a packet may come octet by octet.
+            if begun.elapsed() > self.limit {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             let mut buffer = [0; 16 << 10];
             match self.talk.read(&mut buffer)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -287,6 +306,21 @@ impl Client {
             }
         }
     }
+}
+
+/// The number of the request that an answer belongs to.
+fn number_of(answer: &[u8]) -> Option<u32> {
+    let mut fields = Fields(answer);
+    fields.octet()?;
+    fields.number()
+}
+
+/// After this nobody knows any more what an answer means.
+fn unasked() -> DeliveryError {
+    DeliveryError::new(
+        Failure::Remote,
+        "the server answers something that it was not asked; this is not SFTP as others speak it",
+    )
 }
 
 fn status(answer: &[u8]) -> std::result::Result<(), Status> {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use self::client::{Client, Handle, Status};
 use super::{
     DeliveryError, Destination, Failure, Link, Receipt, Result, Shipment, Verified,
-    local::{Comparison, Likeness, Local, conflict},
+    local::{self, Comparison, Likeness, Local, conflict},
     pace::Pace,
     partial_name, shell,
     ssh::{self, Ssh},
@@ -21,7 +21,7 @@ const READ_BACK: u64 = 64 << 10;
 
 pub fn connect(destination: &Destination) -> Result<Box<dyn Link>> {
     let mut ssh = ssh::connect(destination)?;
-    let client = Client::start(ssh.subsystem("sftp")?)?;
+    let client = Client::start(ssh.subsystem("sftp")?, destination.timeout)?;
     // With a program each command would be one more login.
     let asks_shell = ssh.is_one_connection();
     Ok(Box::new(Sftp {
@@ -100,7 +100,9 @@ impl Sftp {
         match self.compare(path, shipment)? {
             Some(Likeness::Same) => Ok(Some(Verified::Sha256)),
             Some(_) => Err(conflict(shipment.remote_name)),
-            None => Ok(Some(Verified::Size)),
+            // Two documents may well be of one length; they are not of one second.
+            None if found.modified == Some(seconds(shipment.modified)) => Ok(Some(Verified::Size)),
+            None => Err(conflict(shipment.remote_name)),
         }
     }
 
@@ -111,19 +113,29 @@ impl Sftp {
         };
         let mut comparison = Comparison::with(shipment)?;
         let mut offset = 0;
-        while let Ok(Some(data)) = self.client.read(&handle, offset)? {
-            offset += data.len() as u64;
-            if !comparison.piece(&data)? {
-                break;
+        loop {
+            match self.client.read(&handle, offset)? {
+                Ok(Some(data)) => {
+                    offset += data.len() as u64;
+                    if !comparison.piece(&data)? {
+                        break;
+                    }
+                }
+                Ok(None) => break,
+                Err(status) => return Err(status.while_doing("reading back what is there")),
             }
         }
         let _ = self.client.close(handle)?;
-        Ok(Some(comparison.end()))
+        comparison.end().map(Some)
     }
 
     /// Brings the octets under the temporary name. Returns whether mode and time could be kept.
     fn write(&mut self, partial: &str, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<bool> {
-        let mut local = Local::open(shipment)?;
+        // A small file is read back, and a shell compares: else nobody but us can find our own copy damaged.
+        let mut local = match shipment.octets > READ_BACK && !self.asks_shell {
+            true => Local::open_checking(shipment)?,
+            false => Local::open(shipment)?,
+        };
         let doing = format!("writing {}", shipment.remote_name);
         // Whatever an earlier run left: exclusively, so that nobody's symbolic link is followed.
         let _ = self.client.remove(partial)?;
@@ -202,29 +214,43 @@ impl Sftp {
     /// Reads a small file back; else by `sha256sum`, where the account may run commands, too, and sees the same files.
     fn is_same_by_checksum(&mut self, partial: &str, shipment: &Shipment<'_>) -> Result<bool> {
         let sum = match shipment.octets {
-            ..=READ_BACK => self.read_back(partial)?,
+            ..=READ_BACK => self.read_back(partial, shipment.octets)?,
             _ => self.ask_shell(partial, shipment)?,
         };
         match sum {
             Some(sum) if sum == shipment.sha256 => Ok(true),
             Some(_) => {
                 let _ = self.client.remove(partial)?;
+                local::check(shipment)?;
                 let reason = format!(
                     "{} arrived damaged: its SHA-256 is another; it was removed",
                     shipment.remote_name
                 );
                 Err(DeliveryError::new(Failure::Damaged, reason))
             }
-            None => Ok(false),
+            None => local::check(shipment).map(|()| false).inspect_err(|_| {
+                let _ = self.client.remove(partial);
+            }),
         }
     }
 
-    fn read_back(&mut self, partial: &str) -> Result<Option<String>> {
+    /// No further than the file should be long: what comes then is another.
+    fn read_back(&mut self, partial: &str, octets: u64) -> Result<Option<String>> {
         let Ok(handle) = self.client.open(partial, packet::FOR_READING)? else {
             return Ok(None);
         };
         let (mut hash, mut offset) = (Sha256::new(), 0);
-        while let Ok(Some(data)) = self.client.read(&handle, offset)? {
+        while offset <= octets
+            && let Some(data) = match self.client.read(&handle, offset)? {
+                Ok(data) => data,
+                // We may open it, and not read.
+                Err(status) if status.code == packet::PERMISSION_DENIED => {
+                    let _ = self.client.close(handle)?;
+                    return Ok(None);
+                }
+                Err(status) => return Err(status.while_doing("reading back what has arrived")),
+            }
+        {
             offset += data.len() as u64;
             hash.update(&data);
         }

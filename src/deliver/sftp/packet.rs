@@ -93,6 +93,8 @@ impl Packet {
 pub struct Attributes {
     pub size: Option<u64>,
     pub mode: Option<u32>,
+    /// Seconds since 1970.
+    pub modified: Option<u32>,
 }
 
 impl Attributes {
@@ -142,6 +144,10 @@ impl<'a> Fields<'a> {
         if flags & PERMISSIONS != 0 {
             found.mode = Some(self.number()?);
         }
+        if flags & TIMES != 0 {
+            let (_, modified) = (self.number()?, self.number()?);
+            found.modified = Some(modified);
+        }
         Some(found)
     }
 }
@@ -174,8 +180,8 @@ mod tests {
         assert_eq!(Fields(&[]).octet(), None);
         assert!(
             !Attributes {
-                size: None,
-                mode: Some(0o120_777)
+                mode: Some(0o120_777),
+                ..Attributes::default()
             }
             .is_file()
         );

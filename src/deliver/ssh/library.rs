@@ -9,7 +9,7 @@ use std::{
 
 use ssh2::{Channel, MethodType, Session};
 
-use super::{Conversation, Ended, LONGEST_ERROR, Ssh, known_hosts::KnownHosts, login};
+use super::{Conversation, Ended, LONGEST_ERROR, Ssh, known_hosts::KnownHosts, login, watchdog::Watchdog};
 use crate::deliver::{DeliveryError, Destination, Failure, Result, error::said, socket};
 
 /// How often a silent connection is asked whether it is still there, in seconds.
@@ -22,6 +22,7 @@ pub struct Connection {
     session: Session,
     /// The same connection again, for its options.
     stream: Arc<TcpStream>,
+    watchdog: Arc<Watchdog>,
     timeout: Duration,
 }
 
@@ -34,7 +35,10 @@ impl Connection {
         let stream = socket::connect_tcp(host, port, destination.bind, destination.timeout)?;
         let mut session = Session::new().map_err(|e| failed("making a session", &e))?;
         session.set_timeout(milliseconds(destination.timeout));
-        let options = stream.try_clone().map_err(|e| DeliveryError::wire("connecting", &e))?;
+        let connecting = |e| DeliveryError::wire("connecting", &e);
+        let options = stream.try_clone().map_err(connecting)?;
+        let watchdog = Watchdog::start(stream.try_clone().map_err(connecting)?).map_err(connecting)?;
+        let watched = watchdog.allow(destination.timeout);
         session.set_tcp_stream(stream);
         prefer_known_keys(&session, &known)?;
         session.handshake().map_err(|e| {
@@ -48,11 +52,16 @@ impl Connection {
             .host_key()
             .ok_or_else(|| DeliveryError::new(Failure::UnknownHost, "the server has shown no host key"))?;
         known.check(key, destination.accept_new)?;
+        drop(watched);
+        // The ways in are tried one after the other, each within the limit.
+        let watched = watchdog.allow(destination.timeout * 4);
         login::log_in(&session, destination)?;
+        drop(watched);
         session.set_keepalive(true, KEEPALIVE);
         Ok(Connection {
             session,
             stream: Arc::new(options),
+            watchdog: Arc::new(watchdog),
             timeout: destination.timeout,
         })
     }
@@ -63,6 +72,7 @@ impl Connection {
         start: impl FnOnce(&mut Channel) -> std::result::Result<(), ssh2::Error>,
     ) -> Result<Talk> {
         self.session.set_timeout(milliseconds(self.timeout));
+        let _watched = self.watchdog.allow(self.timeout * 2);
         acknowledge_at_once(&self.stream);
         let mut channel = self.session.channel_session().map_err(|e| failed(doing, &e))?;
         acknowledge_at_once(&self.stream);
@@ -71,6 +81,7 @@ impl Connection {
             channel,
             session: self.session.clone(),
             stream: Arc::clone(&self.stream),
+            watchdog: Arc::clone(&self.watchdog),
             failed: false,
         })
     }
@@ -114,10 +125,15 @@ struct Talk {
     channel: Channel,
     session: Session,
     stream: Arc<TcpStream>,
+    watchdog: Arc<Watchdog>,
     failed: bool,
 }
 
 impl Talk {
+    fn limit(&self) -> Duration {
+        Duration::from_millis(self.session.timeout().into())
+    }
+
     /// After a failure the library would wait for the other side once more when the channel is given up.
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if result.is_err() {
@@ -131,14 +147,18 @@ impl Talk {
 impl Read for Talk {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         acknowledge_at_once(&self.stream);
+        let watched = self.watchdog.allow(self.limit());
         let result = self.channel.read(buffer);
+        drop(watched);
         self.note(result)
     }
 }
 
 impl Write for Talk {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let watched = self.watchdog.allow(self.limit());
         let result = self.channel.write(octets);
+        drop(watched);
         self.note(result)
     }
 
@@ -164,6 +184,8 @@ impl Conversation for Talk {
             return ended;
         }
         acknowledge_at_once(&self.stream);
+        let watchdog = Arc::clone(&self.watchdog);
+        let _watched = watchdog.allow(self.limit() * 2);
         let _ = self.channel.send_eof();
         let _ = io::copy(&mut (&mut self.channel).take(LONGEST_ERROR), &mut io::sink());
         let _ = self.channel.stderr().take(LONGEST_ERROR).read_to_end(&mut ended.words);
@@ -184,6 +206,8 @@ impl Drop for Talk {
     fn drop(&mut self) {
         // Giving the channel up sends a message, which nobody may be there to take.
         self.session.set_timeout(FAREWELL);
+        let _watched = self.watchdog.allow(self.limit());
+        let _ = self.channel.close();
     }
 }
 

@@ -2,8 +2,15 @@
 //!
 //! Each is tried once: servers count failures, and lock accounts.
 
-use std::{fs::File, io, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    os::unix::{fs::MetadataExt, net::UnixStream},
+    path::Path,
+    time::Duration,
+};
 
+use nix::unistd::{User, geteuid};
 use ssh2::{KeyboardInteractivePrompt, Prompt, Session};
 
 use crate::{
@@ -29,7 +36,7 @@ pub fn log_in(session: &Session, destination: &Destination) -> Result<()> {
         refused: Vec::new(),
     };
     if destination.agent {
-        attempts.agent(destination.identity.as_deref())?;
+        attempts.agent(destination.identity.as_deref(), destination.timeout)?;
     }
     if let Some(identity) = &destination.identity {
         attempts.identity(identity, passphrase.as_deref())?;
@@ -46,20 +53,35 @@ fn reveal(key: &str, secret: &Option<Secret>) -> Result<Option<String>> {
     revealed.map_err(|e| DeliveryError::new(Failure::Configuration, format!("{key}: {e}")))
 }
 
-/// A private key that others can read is no proof any more; ssh(1) refuses it, too.
-fn check_identity(path: &Path) -> Result<()> {
+/// A private key that others can read is no proof any more. As with ssh(1) a file of root's may be read by a group: what
+/// lies in /etc for this program alone has to be.
+pub fn check_identity(path: &Path) -> Result<()> {
     let refuse = |reason: String| DeliveryError::new(Failure::Configuration, format!("identity: {reason}"));
+    let own = || match User::from_uid(geteuid()) {
+        Ok(Some(user)) => user.name,
+        _ => geteuid().to_string(),
+    };
     let found = File::open(path).and_then(|file| file.metadata());
-    let found = found.map_err(|e| refuse(format!("cannot read {}: {e}", path.display())))?;
-    match found.mode() & 0o077 {
-        0 => Ok(()),
+    let found = found.map_err(|e| {
+        let error = refuse(format!("cannot read {}: {e}", path.display()));
+        match e.kind() {
+            io::ErrorKind::PermissionDenied => error.next(format!("chown {} {}", own(), path.display())),
+            _ => error,
+        }
+    })?;
+    let others = match found.uid() == geteuid().as_raw() {
+        true => 0o077,
+        false => 0o007,
+    };
+    match found.mode() & others {
         _ if !found.is_file() => Err(refuse(format!("{} is not a file", path.display()))),
+        0 => Ok(()),
         _ => Err(refuse(format!(
             "others can read {} (mode {:04o})",
             path.display(),
             found.mode() & 0o7777
         ))
-        .next(format!("chmod 600 {}", path.display()))),
+        .next(format!("chown {0} {1}; chmod 600 {1}", own(), path.display()))),
     }
 }
 
@@ -98,8 +120,16 @@ impl Attempts<'_> {
     }
 
     /// With an identity whose public half lies beside it, only that key of the agent.
-    fn agent(&mut self, identity: Option<&Path>) -> Result<()> {
+    fn agent(&mut self, identity: Option<&Path>, limit: Duration) -> Result<()> {
         if !self.wants("publickey") {
+            return Ok(());
+        }
+        if let Err(e) = agent_answers(limit) {
+            let why = match e.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => "no answer in time".to_owned(),
+                _ => e.to_string(),
+            };
+            self.refused.push(format!("agent ({why})"));
             return Ok(());
         }
         let wanted = identity.and_then(public_half);
@@ -169,6 +199,21 @@ impl Attempts<'_> {
         );
         Err(DeliveryError::new(Failure::Login, reason))
     }
+}
+
+/// Asks the agent for its keys, with a time limit, which the library does not have: that of a session that is over may never
+/// answer. Without an agent there is nothing to ask.
+fn agent_answers(limit: Duration) -> io::Result<()> {
+    /// SSH_AGENTC_REQUEST_IDENTITIES (draft-ietf-sshm-ssh-agent), with its length.
+    const WHICH_KEYS: [u8; 5] = [0, 0, 0, 1, 11];
+    let Some(socket) = std::env::var_os("SSH_AUTH_SOCK") else {
+        return Ok(());
+    };
+    let mut agent = UnixStream::connect(socket)?;
+    agent.set_read_timeout(Some(limit))?;
+    agent.set_write_timeout(Some(limit))?;
+    agent.write_all(&WHICH_KEYS)?;
+    agent.read_exact(&mut [0; 5])
 }
 
 /// `identity.pub`, without its comment.

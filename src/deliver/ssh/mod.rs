@@ -7,11 +7,14 @@ mod known_hosts;
 mod library;
 mod login;
 mod program;
+mod watchdog;
 
 use std::{
     io::{Read, Write},
     time::Duration,
 };
+
+pub use login::check_identity;
 
 use super::{Destination, Result};
 

@@ -8,7 +8,8 @@ use std::{
     io::{self, Read, Write},
     os::fd::AsFd,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
-    thread::{self, JoinHandle},
+    sync::mpsc::{self, Receiver, Sender},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -119,9 +120,15 @@ struct Talk {
     child: Child,
     input: Option<ChildStdin>,
     output: ChildStdout,
-    errors: Option<JoinHandle<Vec<u8>>>,
+    errors: Option<Receiver<Vec<u8>>>,
     timeout: Duration,
 }
+
+/// How long we wait for what it has written to standard error, once it has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How much more of its output is thrown away before it is ended by force.
+const LONGEST_REST: usize = 64 << 10;
 
 impl Talk {
     /// Both pipes never block, so that each wait has a limit. Standard error is read all the time, or the program stops.
@@ -131,16 +138,24 @@ impl Talk {
         }
         rustix::io::ioctl_fionbio(&self.output, true)?;
         let reader = thread::Builder::new().name("ssh errors".to_owned());
-        self.errors = Some(reader.spawn(move || words_of(errors))?);
+        let (tell, told) = mpsc::channel();
+        reader.spawn(move || words_of(errors, &tell))?;
+        self.errors = Some(told);
         Ok(())
     }
 }
 
-fn words_of(mut errors: ChildStderr) -> Vec<u8> {
-    let mut words = Vec::new();
-    let _ = (&mut errors).take(LONGEST_ERROR).read_to_end(&mut words);
-    let _ = io::copy(&mut errors, &mut io::sink());
-    words
+/// Tells what comes, piece by piece: something that the program has left behind may keep the pipe open.
+fn words_of(mut errors: ChildStderr, tell: &Sender<Vec<u8>>) {
+    let mut piece = [0; 1024];
+    let mut left = LONGEST_ERROR as usize;
+    while let Ok(octets @ 1..) = errors.read(&mut piece) {
+        let told = octets.min(left);
+        left -= told;
+        if told > 0 {
+            let _ = tell.send(piece[..told].to_vec());
+        }
+    }
 }
 
 /// Repeats a call that would block until it does not, or the time is over.
@@ -200,18 +215,27 @@ impl Conversation for Talk {
     fn end(mut self: Box<Self>) -> Ended {
         self.input = None;
         let mut rest = [0; 4096];
-        // Its output ends when it ends.
-        while matches!(self.read(&mut rest), Ok(1..)) {}
+        let (begun, mut left) = (Instant::now(), LONGEST_REST);
+        // Its output ends when it ends, unless it has left something behind.
+        while left > 0 && begun.elapsed() < self.timeout {
+            match self.read(&mut rest) {
+                Ok(octets @ 1..) => left = left.saturating_sub(octets),
+                _ => break,
+            }
+        }
         let ended = self.child.try_wait().ok().flatten();
         if ended.is_none() {
             let _ = self.child.kill();
         }
         let status = self.child.wait().ok().and_then(|status| status.code());
-        let words = self.errors.take().and_then(|reader| reader.join().ok());
-        Ended {
-            status,
-            words: words.unwrap_or_default(),
+        let mut words = Vec::new();
+        if let Some(told) = self.errors.take() {
+            let until = Instant::now() + LAST_WORDS;
+            while let Ok(piece) = told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                words.extend(piece);
+            }
         }
+        Ended { status, words }
     }
 }
 

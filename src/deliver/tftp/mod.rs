@@ -18,7 +18,7 @@ use self::packet::{Options, Packet};
 use super::{
     DeliveryError, Destination, Failure, Link, Receipt, Result, Shipment, Verified,
     error::{classify, said},
-    local::{Comparison, Likeness, Local, conflict},
+    local::{self, Comparison, Likeness, Local, conflict},
     pace::Pace,
     socket,
 };
@@ -107,15 +107,29 @@ impl Link for Tftp {
 
 impl Tftp {
     fn send(&mut self, path: &str, shipment: &Shipment<'_>, progress: &mut dyn FnMut(u64)) -> Result<()> {
+        // There is no taking back what lies under its final name.
+        local::check(shipment)?;
         let mut local = Local::open(shipment)?;
+        let offered = self.pace.piece(self.block);
         let options = [
             ("tsize", shipment.octets),
             ("timeout", FIRST_WAIT.as_secs()),
-            ("blksize", self.pace.piece(self.block) as u64),
+            ("blksize", offered as u64),
             ("windowsize", u64::from(WINDOW)),
         ];
         let (mut transfer, agreed) = self.ask(packet::request(packet::WRITE, path, &options))?;
         let agreed = match agreed {
+            // RFC 2348 and 7440: never more than was offered. All blocks of a window lie in memory.
+            First::Options(agreed)
+                if agreed.block.is_some_and(|block| block > offered)
+                    || agreed.window.is_some_and(|window| window > WINDOW) =>
+            {
+                let _ = transfer.send(&packet::error(packet::OPTION_REFUSED, "more than was offered"));
+                return Err(DeliveryError::new(
+                    Failure::Remote,
+                    format!("the TFTP server wants {agreed}, which was not offered"),
+                ));
+            }
             First::Options(agreed) => agreed,
             First::Ack => Options::default(),
             First::Error(code, words) => return Err(refused(code, &words)),
@@ -143,8 +157,10 @@ impl Tftp {
     fn await_ack(&mut self, transfer: &mut Transfer, window: &mut Window) -> Result<u64> {
         let deadline = Instant::now() + self.timeout;
         let mut wait = FIRST_WAIT;
+        let mut again = Instant::now() + wait;
         loop {
-            match transfer.receive(wait.min(deadline.saturating_duration_since(Instant::now())))? {
+            // Whatever comes meanwhile and is of no use puts this off no further.
+            match transfer.receive(again.min(deadline).saturating_duration_since(Instant::now()))? {
                 // An acknowledgement that comes twice is not answered: each would double all that follow.
                 Some(Reply::Ack(number)) => {
                     if let Some(octets) = window.acknowledged(number) {
@@ -163,6 +179,7 @@ impl Tftp {
                         transfer.send(datagram)?;
                     }
                     wait = (wait * 2).min(LAST_WAIT);
+                    again = Instant::now() + wait;
                 }
             }
         }
@@ -190,27 +207,34 @@ impl Tftp {
         let doing = "reading back what is there";
         let deadline = |limit| Instant::now() + limit;
         let mut until = deadline(self.timeout);
+        let mut again = deadline(FIRST_WAIT);
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            match transfer.receive(FIRST_WAIT.min(left))? {
+            match transfer.receive(again.saturating_duration_since(Instant::now()).min(left))? {
                 Some(Reply::Data(number)) if number == next => {
                     until = deadline(self.timeout);
                     let data = transfer.data();
                     let (last, goes_on) = (data.len() < block, comparison.piece(data)?);
                     if !goes_on {
                         transfer.send(&packet::enough())?;
-                        return Ok(Some(comparison.end()));
+                        return comparison.end().map(Some);
                     }
                     transfer.send(&packet::ack(next))?;
                     if last {
-                        return Ok(Some(comparison.end()));
+                        return comparison.end().map(Some);
                     }
                     next = next.wrapping_add(1);
+                    again = Instant::now() + FIRST_WAIT;
                 }
+                // The acknowledgement was lost. Only blocks are sent again by those who hear one twice.
+                Some(Reply::Data(number)) if number == next.wrapping_sub(1) => transfer.send(&packet::ack(number))?,
                 Some(Reply::Error(code, words)) => return Err(refused(code, &words)),
                 Some(_) => {}
                 None if left.is_zero() => return Err(DeliveryError::wire(doing, &io::ErrorKind::TimedOut.into())),
-                None => transfer.send(&packet::ack(next.wrapping_sub(1)))?,
+                None => {
+                    transfer.send(&packet::ack(next.wrapping_sub(1)))?;
+                    again = deadline(FIRST_WAIT);
+                }
             }
         }
     }
@@ -252,10 +276,11 @@ impl Tftp {
         };
         let deadline = Instant::now() + self.timeout;
         let mut wait = FIRST_WAIT;
+        let mut again = Instant::now() + wait;
         transfer.send(&request)?;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let first = match transfer.receive(wait.min(left))? {
+            let first = match transfer.receive(again.saturating_duration_since(Instant::now()).min(left))? {
                 Some(Reply::Ack(0)) => First::Ack,
                 Some(Reply::Options(agreed)) => First::Options(agreed),
                 Some(Reply::Data(1)) => First::Data,
@@ -268,6 +293,7 @@ impl Tftp {
                 None => {
                     transfer.send(&request)?;
                     wait = (wait * 2).min(LAST_WAIT);
+                    again = Instant::now() + wait;
                     continue;
                 }
             };
@@ -343,11 +369,13 @@ impl Transfer {
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => continue,
                 Err(e) => return Err(DeliveryError::wire(doing, &e)),
             };
-            if !self.is_ours(from) {
+            // What is no packet of TFTP does not become the server of this transfer.
+            let packet = packet::parse(&self.buffer[..octets]);
+            if packet.is_none() && !self.begun {
                 continue;
             }
-            self.received = octets;
-            let reply = match packet::parse(&self.buffer[..octets]) {
+            let reply = match packet {
+                _ if !is_ours(&self.socket, &mut self.server, &mut self.begun, from) => continue,
                 Some(Packet::Ack(number)) => Reply::Ack(number),
                 Some(Packet::Data(number, _)) => Reply::Data(number),
                 Some(Packet::Options(agreed)) => Reply::Options(agreed),
@@ -360,24 +388,9 @@ impl Transfer {
                 ),
                 None => continue,
             };
+            self.received = octets;
             return Ok(Some(reply));
         }
-    }
-
-    /// The first answer comes from another port than the one that was asked, but from the same host; all others from
-    /// that port. Whoever else sends is told so, and does not disturb (RFC 1350, section 4).
-    fn is_ours(&mut self, from: SocketAddr) -> bool {
-        if from.ip() == self.server.ip() && (!self.begun || from.port() == self.server.port()) {
-            self.server.set_port(from.port());
-            self.begun = true;
-            return true;
-        }
-        if self.begun {
-            let _ = self
-                .socket
-                .send_to(&packet::error(packet::UNKNOWN_TRANSFER, "unknown transfer"), from);
-        }
-        false
     }
 
     /// Octets of the block that was received last.
@@ -392,6 +405,20 @@ impl Transfer {
             "the TFTP server answers something that does not belong here",
         )
     }
+}
+
+/// The first answer comes from another port than the one that was asked, but from the same host; all others from
+/// that port. Whoever else sends is told so, and does not disturb (RFC 1350, section 4).
+fn is_ours(socket: &UdpSocket, server: &mut SocketAddr, begun: &mut bool, from: SocketAddr) -> bool {
+    if from.ip() == server.ip() && (!*begun || from.port() == server.port()) {
+        server.set_port(from.port());
+        *begun = true;
+        return true;
+    }
+    if *begun {
+        let _ = socket.send_to(&packet::error(packet::UNKNOWN_TRANSFER, "unknown transfer"), from);
+    }
+    false
 }
 
 /// Blocks that are on the way. Numbers begin again at 0 after 65535.

@@ -1,5 +1,7 @@
 //! TFTP in octets: RFC 1350, options of RFC 2347 to 2349 and 7440. Nothing here reads or writes.
 
+use std::fmt;
+
 pub const READ: u16 = 1;
 pub const WRITE: u16 = 2;
 const DATA: u16 = 3;
@@ -14,6 +16,7 @@ pub const BLOCK: usize = 512;
 pub const NOT_FOUND: u16 = 1;
 const ILLEGAL: u16 = 4;
 pub const UNKNOWN_TRANSFER: u16 = 5;
+pub const OPTION_REFUSED: u16 = 8;
 
 /// What a server sends.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +33,15 @@ pub struct Options {
     pub block: Option<usize>,
     pub window: Option<u16>,
     pub size: Option<u64>,
+}
+
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let block = self.block.map(|block| format!("blksize {block}"));
+        let window = self.window.map(|window| format!("windowsize {window}"));
+        let words: Vec<String> = block.into_iter().chain(window).collect();
+        f.write_str(&words.join(" and "))
+    }
 }
 
 /// A request in mode octet, with options as name and value.
