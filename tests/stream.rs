@@ -201,8 +201,9 @@ fn a_collector_that_is_unreachable_costs_the_time_of_a_connection() {
             assert!(status.success(), "ip {arguments}");
         }
         let site = Site::new();
+        let manager = Snmptrapd::start();
         let keys = "primary = { address = \"192.0.2.9:5300\", security = \"non-secure\" }\nconnect-timeout = \"1s\"\n";
-        site.configure(keys, "");
+        site.configure(keys, &notify(&manager));
         let begin = Instant::now();
         let ran = site.stream().expect(69);
         let took = begin.elapsed();
@@ -211,6 +212,11 @@ fn a_collector_that_is_unreachable_costs_the_time_of_a_connection() {
             "{ran:#?}"
         );
         assert!(took >= SECOND && took < 10 * SECOND, "{took:?}");
+        let line = manager.wait_for("ccmtrCollectionNotification", LIMIT);
+        assert!(
+            line.contains("INTEGER: connectionTimeout") && line.contains("192.0.2.9:5300"),
+            "{line}"
+        );
         assert_eq!(site.waiting().len(), 1);
         say(&format!("unreachable: detected after {} ms", took.as_millis()));
     });

@@ -5,6 +5,7 @@ mod support;
 use std::{
     fs,
     path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -18,10 +19,12 @@ use billdrop::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use rcgen::{CertificateParams, KeyPair};
+use sha2::Digest;
 use support::{
+    Peer,
     binary::{Place, names},
     collector::Collector,
-    say,
+    free_port, say, wait_until,
 };
 
 const DOCUMENTS: u64 = 1000;
@@ -73,6 +76,60 @@ fn a_thousand_documents_of_all_sizes_arrive_in_order_over_tcp_and_over_tls() {
     );
     say(&format!("and over TLS: {:.1} s", began.elapsed().as_secs_f64()));
     arrived(&place, &secure, (1..=DOCUMENTS).chain([DOCUMENTS + 2]));
+
+    // Programs of others keep no documents apart: what they got is all of them, one behind the other.
+    let got = place.path().join("got");
+    let mut socat = Command::new("socat");
+    let port = free_port();
+    socat.arg("-u");
+    socat.arg(format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork"));
+    socat.arg(format!("OPEN:{},creat,append", got.display()));
+    configure(format!("address = \"127.0.0.1:{port}\", security = \"non-secure\""));
+    taken_by_others(&place, &mut socat, "socat", port, &got);
+
+    let got = place.path().join("got-secure");
+    let mut openssl = Command::new("openssl");
+    let port = free_port();
+    openssl.args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{port}")]);
+    openssl.args(["-cert", &certificate, "-key", &key]);
+    openssl.stdout(fs::File::create(&got).unwrap());
+    configure(format!("address = \"127.0.0.1:{port}\", tls-ca = {certificate:?}"));
+    taken_by_others(&place, &mut openssl, "openssl", port, &got);
+}
+
+/// The thousand and a new one, octet for octet and in order.
+fn taken_by_others(place: &Place, command: &mut Command, package: &str, port: u16, got: &Path) {
+    let _peer = Peer::spawn(command.stdin(Stdio::piped()).stderr(Stdio::null()), package);
+    let listening = format!(":{port:04X} 00000000:0000 0A");
+    wait_until("it listens", Duration::from_secs(20), || {
+        fs::read_to_string("/proc/net/tcp").unwrap().contains(&listening)
+    });
+    place.run(&["resend", &format!("1..{DOCUMENTS}")]).expect(0);
+    let began = Instant::now();
+    let ran = place.run(&["stream", "--once"]).expect(0);
+    assert_eq!(ran.stdout, "1001 documents sent\n");
+    say(&format!("and to {package}: {:.1} s", began.elapsed().as_secs_f64()));
+    let history = place.run(&["history", "--json"]).expect(0).stdout;
+    let history: serde_json::Value = serde_json::from_str(&history).unwrap();
+    let mut names: Vec<(u64, String)> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                row["sequence"].as_u64().unwrap(),
+                row["name"].as_str().unwrap().to_owned(),
+            )
+        })
+        .collect();
+    names.sort();
+    let last = names.len() as u64;
+    let mut wanted = sha2::Sha256::new();
+    for (_, name) in names.iter().filter(|(n, _)| *n <= DOCUMENTS || *n == last) {
+        wanted.update(fs::read(place.state().join("archive").join(name)).unwrap());
+    }
+    let wanted: [u8; 32] = wanted.finalize().into();
+    wait_until("all is written", Duration::from_secs(20), || digest(got) == wanted);
 }
 
 /// In this order, and the same octets as the copies in the archive.
@@ -94,7 +151,6 @@ fn arrived(place: &Place, collector: &Collector, wanted: impl Iterator<Item = u6
 }
 
 fn digest(file: &Path) -> [u8; 32] {
-    use sha2::Digest;
     sha2::Sha256::digest(fs::read(file).unwrap()).into()
 }
 

@@ -112,6 +112,11 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
+    /// After what took long.
+    pub fn go_on(&mut self) {
+        self.now = Utc::now().trunc_subsecs(3);
+    }
+
     /// For who does more under the same lock.
     pub fn ledger_mut(&mut self) -> &mut Ledger {
         &mut self.ledger

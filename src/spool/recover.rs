@@ -285,12 +285,18 @@ fn act(
         Action::OfferAndRetrieve => {
             refuse_unexplained(spool, ledger, row)?;
             note_offer(spool, ledger, row, None, &tell(row), now)?;
+            if is_lost(spool, ledger, row, how)? {
+                return Ok(());
+            }
             ledger.retrieve(row.sequence, how, now)?;
         }
         Action::TakeOut => take_out(spool, ledger, row, how, now)?,
         Action::Obstructed => obstructed(spool, ledger, row, &partial, tell, now)?,
         Action::Retrieve => {
             refuse_unexplained(spool, ledger, row)?;
+            if is_lost(spool, ledger, row, how)? {
+                return Ok(());
+            }
             ledger.retrieve(row.sequence, how, now)?;
             tracing::info!("{} has been retrieved", row.name);
         }
@@ -304,6 +310,13 @@ fn act(
         Action::MoveAside => drop(release::move_aside(spool, &row.name)?),
     }
     Ok(())
+}
+
+/// In streaming mode a file that is missing was not picked up by anybody: it is sent from its copy, or it is a gap. Which of
+/// both is for who sends it to say.
+fn is_lost(spool: &Spool, ledger: &Ledger, row: &Row, how: &Retrieval) -> Result<bool> {
+    let waits = |delivery: &crate::ledger::Delivery| delivery.destination == config::STREAM;
+    Ok(spool.streams && *how == Retrieval::Pickup && ledger.deliveries_of(row.sequence)?.iter().any(waits))
 }
 
 fn obstructed(

@@ -16,6 +16,11 @@ pub fn next(stream: &Stream, now: DateTime<Utc>) -> DateTime<Utc> {
     }
 }
 
+/// When the next document is due that was due at `due`: sooner, if the clock was set back meanwhile.
+pub fn sooner(stream: &Stream, due: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    due.min(next(stream, now))
+}
+
 /// How many documents fell due after `due` and up to `now`.
 pub fn missed(stream: &Stream, due: DateTime<Utc>, now: DateTime<Utc>) -> u32 {
     const ENOUGH: u32 = 10_000;
@@ -86,6 +91,19 @@ mod tests {
         assert_eq!(missed(&quarter, due, at("2026-11-22T10:29:59Z")), 0);
         assert_eq!(missed(&quarter, due, at("2026-11-22T10:30:00Z")), 1);
         assert_eq!(missed(&quarter, due, at("2026-11-22T11:16:00Z")), 4);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_put_the_next_document_off() {
+        let quarter = stream("interval = \"15m\"");
+        let due = at("2026-11-22T10:15:00Z");
+        assert_eq!(sooner(&quarter, due, at("2026-11-22T10:14:59Z")), due);
+        assert_eq!(sooner(&quarter, due, at("2026-11-22T10:15:00Z")), due, "it is due");
+        assert_eq!(sooner(&quarter, due, at("2026-11-25T10:15:00Z")), due, "it is late");
+        assert_eq!(
+            sooner(&quarter, due, at("2026-11-20T03:01:00Z")),
+            at("2026-11-20T03:15:00Z")
+        );
     }
 
     #[test]

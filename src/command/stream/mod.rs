@@ -7,9 +7,14 @@
 mod clock;
 mod queue;
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    cell::Cell,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{capture::tell_at_once, choose::all, counted, print, push, setting::Setting, turn::Turn};
 use crate::{
@@ -17,9 +22,11 @@ use crate::{
     cli,
     config::Stream,
     exit::{Error, Exit, Result},
+    ledger::Ledger,
     log::Logs,
     spool::{Lock, Locked, Spool},
 };
+pub(super) use queue::collector;
 use queue::{Drained, Queue};
 
 /// What waits is tried again after this long, then after twice as long, up to the longest; a new document tries at once.
@@ -44,6 +51,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Stream) -> Result<()> {
         sources: &sources,
         spool: &spool,
         lock: &lock,
+        skipped: Cell::new(0),
     };
     match args.once {
         true => streaming.once(),
@@ -57,6 +65,8 @@ struct Streaming<'a> {
     sources: &'a [Arc<dyn Source>],
     spool: &'a Spool,
     lock: &'a Lock,
+    /// Intervals that were skipped, and that the ledger has not heard of yet.
+    skipped: Cell<u32>,
 }
 
 /// What one round came to.
@@ -68,7 +78,7 @@ struct Round {
 
 impl Streaming<'_> {
     fn once(&self) -> Result<()> {
-        let round = self.round(true)?;
+        let round = self.round(true, None)?;
         let line = round.drained.line();
         print(|out| writeln!(out, "{line}"))?;
         self.push(round.captured)?;
@@ -81,40 +91,64 @@ impl Streaming<'_> {
     /// One document each time that one is due, until the process is ended, which is safe at any moment.
     fn forever(&self) -> Result<()> {
         let mut due = clock::next(self.stream, Utc::now());
-        let mut retry = None;
+        // What an earlier run left does not wait until then.
+        let mut retry = Some(Instant::now());
         let mut wait = FIRST_RETRY;
+        let mut is_first = true;
         tracing::info!("the next document is due at {}", super::turn::shown(due));
         loop {
-            let wakes = retry.map_or(due, |retry: DateTime<Utc>| retry.min(due));
-            self.sleep_until(wakes);
-            let now = Utc::now();
-            let is_due = now >= due;
-            let is_complete = match self.round(is_due) {
+            let is_due = self.sleep(&mut due, retry);
+            let (began, clock) = (Utc::now(), Instant::now());
+            let until = clock::next(self.stream, began);
+            let slept = clock::missed(self.stream, due, began);
+            if is_due && slept > 0 {
+                let many = counted(slept.into(), "interval");
+                tracing::warn!(
+                    "{many} passed at once: this host slept, or its clock was set; the next document covers that time"
+                );
+            }
+            let mut is_paused = false;
+            let is_complete = match self.round(is_due, Some(until)) {
                 Ok(round) => {
                     if let Err(e) = self.push(round.captured) {
                         said(&e);
                     }
                     tracing::info!("{}", round.drained.line());
+                    is_paused = round.drained.paused;
                     round.drained.is_complete()
                 }
+                // It will not be another one in time.
+                Err(e) if is_first && e.exit() == Exit::Configuration => return Err(e),
                 // Nothing is lost by it, and it may be over at the next interval.
                 Err(e) => {
                     said(&e);
+                    if is_due && e.exit() == Exit::Blocked {
+                        self.skipped.set(self.skipped.get().saturating_add(1));
+                    }
                     false
                 }
             };
+            is_first = false;
             if is_due {
-                let missed = clock::missed(self.stream, due, Utc::now());
-                if missed > 0 {
-                    self.skip(missed);
-                }
-                due = clock::next(self.stream, Utc::now());
                 wait = FIRST_RETRY;
             }
+            // By a clock that nobody sets.
+            let passed = TimeDelta::from_std(clock.elapsed()).unwrap_or_default();
+            let missed = clock::missed(self.stream, began, began + passed);
+            // What was only sent meanwhile does not cost the last of them, which is made now.
+            let is_due_now = missed > 0 && (is_paused || !is_due);
+            let skipped = missed - u32::from(is_due_now);
+            if skipped > 0 {
+                self.skip(skipped);
+            }
+            due = match is_due_now {
+                true => Utc::now(),
+                false => clock::next(self.stream, Utc::now()),
+            };
             retry = match is_complete {
                 true => None,
                 false => {
-                    let at = Utc::now() + wait;
+                    let at = Instant::now() + wait;
                     wait = (wait * 2).min(LONGEST_RETRY);
                     Some(at)
                 }
@@ -123,7 +157,7 @@ impl Streaming<'_> {
     }
 
     /// Under the lock: captures if `captures`, then sends what waits.
-    fn round(&self, captures: bool) -> Result<Round> {
+    fn round(&self, captures: bool, until: Option<DateTime<Utc>>) -> Result<Round> {
         let Some(locked) = self.lock.try_hold()? else {
             let holder = self
                 .lock
@@ -135,7 +169,7 @@ impl Streaming<'_> {
             ));
         };
         let logs = Logs::open(self.setting.log_settings());
-        let round = self.round_locked(captures, &locked, &logs);
+        let round = self.round_locked(captures, until, &locked, &logs);
         if let Err(e) = &round
             && !e.is_already_told()
         {
@@ -144,11 +178,18 @@ impl Streaming<'_> {
         round
     }
 
-    fn round_locked(&self, captures: bool, locked: &Locked<'_>, logs: &Logs) -> Result<Round> {
+    fn round_locked(
+        &self,
+        captures: bool,
+        until: Option<DateTime<Utc>>,
+        locked: &Locked<'_>,
+        logs: &Logs,
+    ) -> Result<Round> {
         let begun = Turn::begin(self.setting, self.sources, self.spool, locked, logs)
             .and_then(|mut turn| turn.recover().map(|waiting| (turn, waiting)));
         let (mut turn, waiting) = begun.inspect_err(|e| tell_at_once(self.setting, e))?;
         push::know(self.setting, turn.ledger_mut())?;
+        self.note_skipped(turn.ledger_mut())?;
         let captured = match captures {
             true => turn.capture(),
             false => Ok(()),
@@ -158,11 +199,12 @@ impl Streaming<'_> {
         {
             logs.error(e.message());
         }
-        let drained = Queue::new(self.setting, self.stream, self.spool, turn.ledger_mut()).drain(captures)?;
+        let drained = Queue::new(self.setting, self.stream, self.spool, turn.ledger_mut()).drain(captures, until)?;
         if !drained.is_complete() {
             logs.warning(&drained.line());
         }
-        // Takes what was sent out of the directory.
+        // Takes what was sent out of the directory, at the time that it is by now.
+        turn.go_on();
         let still = turn.recover()?;
         // One of this very round is not late yet.
         if let Some(waiting) = still.filter(|still| waiting.is_some_and(|before| before.sequence == still.sequence)) {
@@ -187,28 +229,44 @@ impl Streaming<'_> {
         tracing::warn!(
             "{many} fell due while the document before was still being sent; the next document covers that time"
         );
+        self.skipped.set(self.skipped.get().saturating_add(missed));
         let noted = || -> Result<()> {
+            // Who has the lock now has let it go by the next round.
             let Some(locked) = self.lock.try_hold()? else {
                 return Ok(());
             };
             let logs = Logs::open(self.setting.log_settings());
             let mut turn = Turn::begin(self.setting, self.sources, self.spool, &locked, &logs)?;
-            if let Some(last) = turn.ledger_mut().last()? {
-                for _ in 0..missed {
-                    turn.ledger_mut().skip(Utc::now(), &last.name)?;
-                }
-            }
-            Ok(())
+            self.note_skipped(turn.ledger_mut())
         };
         if let Err(e) = noted() {
-            tracing::warn!("this could not be noted: {e}");
+            tracing::warn!("this could not be noted yet: {e}");
         }
     }
 
-    fn sleep_until(&self, at: DateTime<Utc>) {
-        while let Ok(left) = (at - Utc::now()).to_std()
-            && !left.is_zero()
-        {
+    fn note_skipped(&self, ledger: &mut Ledger) -> Result<()> {
+        while self.skipped.get() > 0 {
+            let Some(last) = ledger.last()? else { return Ok(()) };
+            ledger.skip(Utc::now(), &last.name)?;
+            self.skipped.set(self.skipped.get() - 1);
+        }
+        Ok(())
+    }
+
+    /// Until a document is due, which is said, or it is time for a retry. Set back, the clock makes the next one due sooner
+    /// than it was: else nothing would be captured for as long as it was set back.
+    fn sleep(&self, due: &mut DateTime<Utc>, retry: Option<Instant>) -> bool {
+        loop {
+            let now = Utc::now();
+            *due = clock::sooner(self.stream, *due, now);
+            let Some(left) = (*due - now).to_std().ok().filter(|left| !left.is_zero()) else {
+                return true;
+            };
+            let left = match retry.map(|at| at.saturating_duration_since(Instant::now())) {
+                Some(retry) if retry.is_zero() => return false,
+                Some(retry) => left.min(retry),
+                None => left,
+            };
             thread::sleep(left.min(NAP));
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Each document is tried at the primary and the secondary as configured. The ledger's delivery to `stream` is pending
 //! until a collector has taken the document; then the managers are told, and recovery takes the file out. The first
-//! document that nobody takes ends the round, so that the order is kept, unless it is to be dropped.
+//! document that nobody takes ends the round, so that the order is kept and a thousand that wait do not cost a thousand time
+//! limits; with `next-interval` it is dropped, and the others have their turn in later rounds.
 
 use std::{
     fs::File,
@@ -12,9 +13,10 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use super::super::{counted, progress, setting::Setting};
@@ -23,7 +25,7 @@ use crate::{
     deliver::stream::{Collector, Kind, Limits, Security, Sending, StreamError, Taken},
     document,
     exit::{Error, Exit, Result},
-    ledger::{CollectionStatus, Delivered, Event, Ledger, Releasing, Row, Tell},
+    ledger::{CollectionStatus, Delivered, Event, Ledger, Releasing, Resend, Row, State, Tell},
     spool::Spool,
 };
 
@@ -40,9 +42,13 @@ pub struct Queue<'a> {
     ledger: &'a mut Ledger,
     primary: Collector,
     secondary: Option<Collector>,
-    /// The primary did not take the document before: it is tried once, without its retries.
-    primary_failed: bool,
+    /// The primary did not take a document: until then the secondary is asked first, so that what waits behind does not
+    /// pay for a dead primary each time.
+    primary_back: Option<Instant>,
 }
+
+/// A primary that failed is left alone for this long while there is a secondary, or for ten times what the failure cost.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// What a round came to.
 #[derive(Debug, Default)]
@@ -53,6 +59,8 @@ pub struct Drained {
     pub dropped: u64,
     /// Documents that still wait.
     pub waiting: u64,
+    /// The next document is due: what waits has to wait until it has been captured.
+    pub paused: bool,
 }
 
 impl Drained {
@@ -82,66 +90,53 @@ enum Trouble {
 
 impl<'a> Queue<'a> {
     pub fn new(setting: &'a Setting, stream: &'a Stream, spool: &'a Spool, ledger: &'a mut Ledger) -> Self {
-        let collector = |table: &config::Collector| {
-            // It was checked when the configuration was read.
-            let checked = table.check().unwrap_or_else(|_| CheckedCollector {
-                host: String::new(),
-                port: 0,
-                tls: None,
-                identity: None,
-            });
-            Collector {
-                host: checked.host,
-                port: checked.port,
-                tls: checked.tls.map(|trust| Security {
-                    trust,
-                    identity: checked.identity,
-                }),
-                source: stream.source_address,
-                limits: Limits {
-                    connect: stream.connect_timeout.0,
-                    idle: stream.idle_timeout.0,
-                    total: stream.total_timeout.0,
-                },
-            }
-        };
         Queue {
             setting,
             stream,
             spool,
             ledger,
-            primary: collector(&stream.primary),
-            secondary: stream.secondary.as_ref().map(collector),
-            primary_failed: false,
+            primary: collector(stream, &stream.primary),
+            secondary: stream.secondary.as_ref().map(|table| collector(stream, table)),
+            primary_back: None,
         }
     }
 
     /// Sends what waits, oldest first. With `news`, a new document is among it, and a failure is told to managers; a mere
-    /// repetition of what they know is not.
-    pub fn drain(mut self, news: bool) -> Result<Drained> {
+    /// repetition of what they know is not. `until`: when the next document is due, which goes before a second one.
+    pub fn drain(mut self, news: bool, until: Option<DateTime<Utc>>) -> Result<Drained> {
         self.warn_of_insecure();
         let mut drained = Drained::default();
         let mut after = 0;
         while let Some(delivery) = self.ledger.next_delivery(STREAM, after)? {
+            if after > 0 && until.is_some_and(|until| Utc::now() >= until) {
+                drained.paused = true;
+                break;
+            }
             after = delivery.sequence;
             let Some(row) = self.ledger.by_sequence(delivery.sequence)? else {
                 continue;
             };
+            if row.state == State::Released && self.wishes(&row)?.is_empty() {
+                // Moved aside by an operator, or a drop that was not finished.
+                self.ledger.give_up_delivery(row.sequence, STREAM)?;
+                continue;
+            }
             match self.send(&row) {
                 Ok((collector, taken)) => {
                     self.sent(&row, &collector, &taken)?;
                     drained.sent += 1;
+                }
+                Err(Trouble::Ours(e)) if self.is_gone(&row) => {
+                    self.give_up(&row, &format!("it was to be sent, but it has gone: {}", e.message()))?;
+                    drained.dropped += 1;
                 }
                 Err(Trouble::Ours(e)) => {
                     tracing::error!("document {} cannot be sent: {e}", row.sequence);
                     self.note(&row, e.message())?;
                 }
                 Err(Trouble::Theirs(address, error)) => {
-                    let goes_on = self.failed(&row, &address, &error, news)?;
-                    match goes_on {
-                        true => drained.dropped += 1,
-                        false => break,
-                    }
+                    drained.dropped += u64::from(self.failed(&row, &address, &error, news)?);
+                    break;
                 }
             }
         }
@@ -161,14 +156,19 @@ impl<'a> Queue<'a> {
             }
             tried.push(address.clone());
             let is_primary = address == self.primary.to_string();
+            let began = Instant::now();
             match self.try_one(row, &collector) {
                 Ok(taken) => {
-                    self.primary_failed = !is_primary;
+                    if is_primary {
+                        self.primary_back = None;
+                    }
                     return Ok((address, taken));
                 }
                 Err(Trouble::Theirs(address, error)) => {
                     tracing::warn!("document {} was not taken: {error}", row.sequence);
-                    self.primary_failed |= is_primary;
+                    if is_primary {
+                        self.primary_back = Some(Instant::now() + PAUSE.max(began.elapsed() * 10));
+                    }
                     last = Some(Trouble::Theirs(address, error));
                 }
                 Err(ours) => return Err(ours),
@@ -181,14 +181,13 @@ impl<'a> Queue<'a> {
     /// Who is tried, one after the other.
     fn plan(&self) -> Vec<Collector> {
         let tries = self.stream.retries as usize + 1;
-        let of_primary = if self.primary_failed && self.secondary.is_some() {
-            1
-        } else {
-            tries
-        };
+        let has_failed = self.primary_back.is_some() && self.secondary.is_some();
+        let of_primary = if has_failed { 1 } else { tries };
         let primary = |n| std::iter::repeat_n(&self.primary, n);
         let secondary = |n| self.secondary.iter().flat_map(move |s| std::iter::repeat_n(s, n));
+        let is_left_alone = has_failed && self.primary_back.is_some_and(|back| Instant::now() < back);
         let plan: Vec<&Collector> = match self.stream.order {
+            _ if is_left_alone => secondary(tries).chain(primary(1)).collect(),
             Order::PrimaryFirst => primary(of_primary).chain(secondary(tries)).collect(),
             Order::Alternate => (0..tries)
                 .flat_map(|turn| primary(usize::from(turn < of_primary)).chain(secondary(1)))
@@ -275,7 +274,7 @@ impl<'a> Queue<'a> {
         Ok(())
     }
 
-    /// Returns whether the next document is to be tried all the same.
+    /// Returns whether the document is dropped.
     fn failed(&mut self, row: &Row, address: &str, error: &StreamError, news: bool) -> Result<bool> {
         let now = Utc::now();
         self.note(row, error.reason())?;
@@ -300,24 +299,55 @@ impl<'a> Queue<'a> {
             "no collector took it, and [stream] on-failure is next-interval: {}",
             error.reason()
         );
-        tracing::error!("document {} is dropped: {reason}", row.sequence);
-        let releasing = Releasing {
-            at: now,
-            who: WHO,
-            reason: &reason,
-            managers: &self.setting.managers(),
-        };
-        self.ledger.release(row.sequence, &releasing)?;
-        self.ledger.give_up_delivery(row.sequence, STREAM)?;
-        crate::spool::drop_released(self.spool, &row.name)?;
+        self.give_up(row, &reason)?;
         Ok(true)
+    }
+
+    /// Nobody gets the document, and everybody is to know. Killed in between, the next run finishes it.
+    fn give_up(&mut self, row: &Row, reason: &str) -> Result<()> {
+        tracing::error!("document {} is dropped: {reason}", row.sequence);
+        let now = Utc::now();
+        let is_ours = matches!(row.state, State::Offered | State::Sealed);
+        if is_ours {
+            let releasing = Releasing {
+                at: now,
+                who: WHO,
+                reason,
+                managers: &self.setting.managers(),
+            };
+            self.ledger.release(row.sequence, &releasing)?;
+        }
+        // A collector had it before: that it does not get it again is no gap.
+        for wish in self.wishes(row)? {
+            self.ledger.resend_failed(wish.id, reason, now)?;
+        }
+        self.ledger.give_up_delivery(row.sequence, STREAM)?;
+        if is_ours {
+            crate::spool::drop_released(self.spool, &row.name)?;
+        }
+        Ok(())
+    }
+
+    /// What an operator wants to be streamed again, and was not yet.
+    fn wishes(&self, row: &Row) -> Result<Vec<Resend>> {
+        let mut wishes = self.ledger.all_resends()?;
+        wishes.retain(|wish| {
+            wish.sequence == row.sequence && wish.destination.as_deref() == Some(STREAM) && wish.finished.is_none()
+        });
+        Ok(wishes)
+    }
+
+    /// Neither the file nor a copy is there any more.
+    fn is_gone(&self, row: &Row) -> bool {
+        let missing = |e: std::io::Error| e.kind() == std::io::ErrorKind::NotFound;
+        self.path(row).symlink_metadata().is_err_and(missing) && !self.spool.archive.has(&row.name)
     }
 
     fn note(&mut self, row: &Row, reason: &str) -> Result<()> {
         Ok(self.ledger.delivery_failed(row.sequence, STREAM, reason, Utc::now())?)
     }
 
-    fn alarmed(&self) -> Result<Option<chrono::DateTime<Utc>>> {
+    fn alarmed(&self) -> Result<Option<DateTime<Utc>>> {
         let known = self.ledger.destinations()?;
         Ok(known
             .iter()
@@ -376,8 +406,33 @@ impl<'a> Queue<'a> {
     }
 }
 
+/// A collector of the configuration.
+pub fn collector(stream: &Stream, table: &config::Collector) -> Collector {
+    // It was checked when the configuration was read.
+    let checked = table.check().unwrap_or_else(|_| CheckedCollector {
+        host: String::new(),
+        port: 0,
+        tls: None,
+        identity: None,
+    });
+    Collector {
+        host: checked.host,
+        port: checked.port,
+        tls: checked.tls.map(|trust| Security {
+            trust,
+            identity: checked.identity,
+        }),
+        source: stream.source_address,
+        limits: Limits {
+            connect: stream.connect_timeout.0,
+            idle: stream.idle_timeout.0,
+            total: stream.total_timeout.0,
+        },
+    }
+}
+
 /// As a CMTS says it: the collector in place of a file.
-fn collection(status: CollectionStatus, address: &str, at: chrono::DateTime<Utc>) -> Event {
+fn collection(status: CollectionStatus, address: &str, at: DateTime<Utc>) -> Event {
     Event::Collection {
         status,
         destination: address.to_owned(),

@@ -146,6 +146,8 @@ impl fmt::Display for Collector {
     }
 }
 
+const ADDRESSES: usize = 8;
+
 /// One document on its way. Dropped before [`Sending::finish`], the collector sees a reset, not an end: no beginning
 /// passes for a whole document.
 pub struct Sending {
@@ -156,7 +158,8 @@ pub struct Sending {
 }
 
 impl Sending {
-    /// Connects, and with TLS believes the certificate, before anything is sent. Tries each address of the host.
+    /// Connects, and with TLS believes the certificate, before anything is sent. Tries the addresses of the host, eight at
+    /// most: each may cost the whole time limit, and DNS may know any number.
     pub fn connect(collector: &Collector) -> Result<Self, StreamError> {
         Self::open(collector).map_err(|e| e.at(collector))
     }
@@ -167,7 +170,7 @@ impl Sending {
         let addresses = socket::resolve(&collector.host, collector.port, collector.source)
             .map_err(|e| not_connected(e.to_string()))?;
         let mut last = None;
-        for address in addresses {
+        for address in addresses.into_iter().take(ADDRESSES) {
             match Self::open_to(collector, address, tls.as_ref()) {
                 Ok(wire) => {
                     return Ok(Sending {
@@ -229,6 +232,13 @@ impl Sending {
 
     fn time_left(&self) -> Instant {
         self.began + self.collector.limits.total
+    }
+}
+
+impl Collector {
+    /// Whether our own files for TLS are such that a connection could be tried.
+    pub fn examine(&self) -> Result<(), StreamError> {
+        self.tls.as_ref().map(Security::client).transpose().map(drop)
     }
 }
 

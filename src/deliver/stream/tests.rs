@@ -172,6 +172,33 @@ fn one_that_reads_slowly_has_a_limit_for_all() {
     server.thread.join().unwrap();
 }
 
+/// Whoever talks is listened to, but not for ever: neither when it has everything nor when it takes nothing more.
+#[test]
+fn one_that_talks_without_end_is_given_up_when_its_time_is_over() {
+    for (octets, reads) in [(1000, true), (MUCH, false)] {
+        let server = server(move |mut stream| {
+            if reads {
+                stream.read_exact(&mut [0; 1000]).unwrap();
+            }
+            while stream.write_all(&[b'!'; 65536]).is_ok() {}
+        });
+        let limits = Limits {
+            idle: Duration::from_millis(200),
+            ..LIMITS
+        };
+        let collector = Collector {
+            limits,
+            ..collector(server.port)
+        };
+        let began = Instant::now();
+        let error = stream(&collector, octets).unwrap_err();
+        assert_eq!(error.kind, Kind::Incomplete);
+        assert!(error.to_string().contains("for 200ms"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        server.thread.join().unwrap();
+    }
+}
+
 #[test]
 fn nobody_there_is_told_from_somebody_who_does_not_take_it() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -271,6 +298,44 @@ mod secure {
         let error = stream(&plain, MUCH).unwrap_err();
         assert_eq!(error.kind, Kind::Incomplete);
         assert!(server.join().unwrap());
+    }
+
+    /// Each octet is progress, and all of them have one limit.
+    #[test]
+    fn a_handshake_that_drips_is_given_up_when_its_time_is_over() {
+        let server = server(|mut stream| {
+            // A record of a handshake that is as long as can be.
+            let record = [0x16, 3, 3, 0x40, 0, 2, 0, 0x3f, 0xfc];
+            let mut octets = record.iter().copied().chain(std::iter::repeat(0));
+            while let Some(octet) = octets.next()
+                && stream.write_all(&[octet]).is_ok()
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let (mut collector, _) = secure(server.port);
+        collector.limits.connect = Duration::from_millis(300);
+        let error = stream(&collector, 1).unwrap_err();
+        assert_eq!(error.kind, Kind::NotConnected);
+        assert!(error.to_string().contains("no TLS handshake within 300ms"), "{error}");
+        server.thread.join().unwrap();
+    }
+
+    /// An alert, or half a record: something went wrong there, whatever is closed cleanly afterwards.
+    #[test]
+    fn one_that_ends_with_an_alert_or_half_a_record_before_our_end_has_not_got_it() {
+        for last in [&[0x15, 3, 3, 0, 2, 2, 50][..], &[0x17, 3, 3, 0x20][..]] {
+            let (collector, server) = tls_server(move |mut stream| {
+                let mut some = [0; 100_000];
+                stream.read_exact(&mut some).unwrap();
+                stream.sock.write_all(last).unwrap();
+                stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
+                while stream.sock.read(&mut some).is_ok_and(|read| read > 0) {}
+            });
+            let error = stream(&collector, MUCH).unwrap_err();
+            assert_eq!(error.kind, Kind::Incomplete, "{error}");
+            server.join().unwrap();
+        }
     }
 
     #[test]

@@ -145,9 +145,8 @@ impl Wire {
             if !self.wait(PollFlags::IN | PollFlags::OUT, idle.min(deadline))? {
                 return Err(self.late(deadline, "takes nothing more"));
             }
-            let before = self.is_closed;
             self.listen().map_err(|e| self.broken(&e))?;
-            if self.is_closed && !before {
+            if self.is_closed {
                 let reason = "it closed the connection before the end of the document".to_owned();
                 return Err(self.failed(Kind::Incomplete, reason));
             }
@@ -177,16 +176,17 @@ impl Wire {
         let until = deadline.min(self.moved + self.limits.idle);
         while !self.is_closed {
             if !self.wait(PollFlags::IN, until)? {
-                return Err(self.late(deadline, "has not closed the connection after the end of the document"));
+                let late = self.late(deadline, "has not closed the connection after the end of the document");
+                return Err(late.next("If it only needs longer, set a longer [stream] idle-timeout."));
             }
             self.listen().map_err(|e| self.broken(&e))?;
         }
-        self.wait_for_acknowledgement(until)
+        self.wait_for_acknowledgement(until, deadline)
     }
 
     /// The collector has closed. That it has read everything is known when its system has acknowledged our end, which
     /// is when the connection is over for ours.
-    fn wait_for_acknowledgement(&mut self, until: Instant) -> Result<(), StreamError> {
+    fn wait_for_acknowledgement(&mut self, until: Instant, deadline: Instant) -> Result<(), StreamError> {
         const MOMENT: Duration = Duration::from_millis(1);
         loop {
             match self.socket.take_error() {
@@ -200,7 +200,7 @@ impl Wire {
                 };
             }
             if Instant::now() >= until {
-                return Err(self.late(until, "has closed the connection without taking everything"));
+                return Err(self.late(deadline, "has closed the connection, and acknowledged not everything,"));
             }
             thread::sleep(MOMENT);
         }
@@ -266,10 +266,14 @@ impl Wire {
         Ok(())
     }
 
-    /// Returns false when the time is over.
+    /// Returns false when the time is over, also when there is something to read: one that never stops talking would
+    /// else keep us for ever.
     fn wait(&self, flags: PollFlags, until: Instant) -> Result<bool, StreamError> {
         loop {
             let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
             let time = left
                 .try_into()
                 .map_err(|_| StreamError::new(Kind::Own, "a time limit is too long"))?;
