@@ -97,6 +97,13 @@ pub enum Command {
     /// each whole or not at all.
     Push(Push),
 
+    /// Capture at each interval, and send each document to a collector
+    ///
+    /// Streaming mode: in place of the spool, documents go to the collectors of [stream] over TCP or TLS, one connection
+    /// each. What no collector takes waits, and is sent first when one is back. Runs until it is ended, which is safe at
+    /// any moment.
+    Stream(Stream),
+
     /// List documents with their whole life
     ///
     /// When each was captured, offered, notified, fetched or pushed, sent again, moved aside, and what became of its copy.
@@ -242,6 +249,13 @@ pub struct Push {
     /// Give up what a destination has not got that is not configured any more
     #[arg(long, value_name = "NAME", conflicts_with = "to")]
     pub forget: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Stream {
+    /// Capture one document, send what waits, and end; for cron
+    #[arg(long)]
+    pub once: bool,
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,13 @@ pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
     if args.stdout {
         return preview::to_stdout(&setting, &sources);
     }
+    if setting.config.stream.is_some() {
+        return Err(Error::new(
+            Exit::Configuration,
+            "[stream] is configured: documents are streamed, not offered in a spool",
+        )
+        .next("Run billdrop stream --once; or use a configuration with another [state] directory for file mode."));
+    }
     let has_pushed = Cell::new(false);
     let captured = file_mode(&setting, &sources, args, &has_pushed);
     match has_pushed.get() {
@@ -182,7 +189,7 @@ impl Run<'_> {
 }
 
 /// Without a ledger that works there is no outbox: the managers hear at once, or not at all.
-fn tell_at_once(setting: &Setting, error: &Error) {
+pub fn tell_at_once(setting: &Setting, error: &Error) {
     if matches!(error.exit(), Exit::CannotCreate | Exit::Io | Exit::Denied) {
         let now = Utc::now();
         let name = setting.naming().name(now, None).to_string();

@@ -11,11 +11,12 @@ use super::{
     progress::Tally,
     push,
     setting::Setting,
+    stream,
 };
 use crate::{
     capture::{self, Source},
     cli,
-    deliver::{self, Destination},
+    deliver::{self, Destination, stream::Sending},
     document::Body,
     exit::{Error, Exit, Result},
     ledger::{Ledger, LedgerError},
@@ -55,7 +56,12 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
         says: setting.hostname.clone(),
     });
     let spool = Spool::locate(&setting.config)?;
-    findings.push(directory("spool", &spool, &spool.directory));
+    let place = if setting.config.stream.is_some() {
+        "stream"
+    } else {
+        "spool"
+    };
+    findings.push(directory(place, &spool, &spool.directory));
     findings.push(directory("state", &spool, &spool.state));
     if spool.archive.makes {
         findings.push(directory("archive", &spool, &spool.archive.directory));
@@ -68,6 +74,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
     }
     look_at_accounting(&setting, &mut findings);
     look_at_sources(&setting, &mut findings)?;
+    look_at_collectors(&setting, args.connect, &mut findings);
     look_at_destinations(&setting, ledger.as_ref(), args.connect, &mut findings)?;
     look_at_managers(&setting, ledger.as_ref(), args.connect, &mut findings)?;
     let width = findings.iter().map(|finding| finding.what.len()).max().unwrap_or(0);
@@ -103,7 +110,10 @@ fn longest(setting: &Setting) -> String {
 /// A directory that is missing is made by the first capture, if its parent is there.
 fn directory(what: &str, spool: &Spool, path: &Path) -> Finding {
     use rustix::fs::{Access, access};
-    let parent = path
+    // The first run makes the state directory and what belongs into it.
+    let is_inside = path.parent() == Some(&spool.state) && spool.state.symlink_metadata().is_err();
+    let made = if is_inside { &spool.state } else { path };
+    let parent = made
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
@@ -176,12 +186,17 @@ fn log_that_cannot_be_written(directory: &Path) -> Option<String> {
 
 /// What lies in the spool, and whether it lies there as it should.
 fn document(setting: &Setting, spool: &Spool, ledger: &Ledger) -> Finding {
+    let is_streamed = setting.config.stream.is_some();
+    let (nobody, waits) = match is_streamed {
+        true => ("no collector takes it", "waits for a collector"),
+        false => ("nobody fetches it", "waits for its pickup"),
+    };
     let (good, says) = match spool::survey(spool, ledger) {
         Err(e) => (false, e.message().to_owned()),
         Ok(standing) => match standing.waiting {
             Some(row) if standing.damaged => (false, format!("{} is damaged", row.name)),
-            Some(row) if setting.is_late(&row, Utc::now()) => (false, format!("{}: nobody fetches it", row.name)),
-            Some(row) => (true, format!("{} waits for its pickup", row.name)),
+            Some(row) if setting.is_late(&row, Utc::now()) => (false, format!("{}: {nobody}", row.name)),
+            Some(row) => (true, format!("{} {waits}", row.name)),
             None => match spool::missing(spool, ledger) {
                 Ok(None) => (true, "none waits".to_owned()),
                 Ok(Some(row)) => (
@@ -282,6 +297,37 @@ fn look_at_sources(setting: &Setting, findings: &mut Vec<Finding>) -> Result<()>
         },
     }));
     Ok(())
+}
+
+/// A connection, and with TLS the handshake, are the most that can be seen without a document. A reset ends it, so that no
+/// collector takes it for an empty one.
+fn look_at_collectors(setting: &Setting, connect: bool, findings: &mut Vec<Finding>) {
+    let Some(config) = &setting.config.stream else { return };
+    let collectors = [
+        ("primary", Some(&config.primary)),
+        ("secondary", config.secondary.as_ref()),
+    ];
+    for (name, table) in collectors.into_iter().filter_map(|(name, table)| Some((name, table?))) {
+        let collector = stream::collector(config, table);
+        let how = if collector.tls.is_some() { "TLS" } else { "plain text" };
+        let tried = match connect {
+            true => Sending::connect(&collector).map(drop),
+            false => collector.examine(),
+        };
+        let answered = match (connect, how) {
+            (false, _) => "",
+            (true, "TLS") => ", answered and is believed; it saw a connection without a document",
+            (true, _) => ", answered; it saw a connection without a document",
+        };
+        findings.push(Finding {
+            what: format!("collector {name}"),
+            good: tried.is_ok(),
+            says: match tried {
+                Ok(()) => format!("{collector}, {how}{answered}"),
+                Err(e) => e.to_string(),
+            },
+        });
+    }
 }
 
 /// Logging in shows the most that can be seen without bringing anything there.

@@ -33,10 +33,21 @@ pub fn chosen(setting: &Setting, args: &cli::Capture) -> Result<Vec<Arc<dyn Sour
             "none of the sources that --source names is asked for by --devusage or --confspace",
         ));
     }
-    chosen
-        .into_iter()
-        .map(|source| capture::open(source, &setting.config).map_err(|e| Error::new(Exit::Configuration, e)))
+    chosen.into_iter().map(|source| open(source, setting)).collect()
+}
+
+/// All sources of the configuration.
+pub fn all(setting: &Setting) -> Result<Vec<Arc<dyn Source>>> {
+    setting
+        .config
+        .sources()
+        .iter()
+        .map(|source| open(source, setting))
         .collect()
+}
+
+fn open(source: &config::Source, setting: &Setting) -> Result<Arc<dyn Source>> {
+    capture::open(source, &setting.config).map_err(|e| Error::new(Exit::Configuration, e))
 }
 
 fn unknown<'a>(configured: &[config::Source], names: &'a [String]) -> Option<&'a String> {

@@ -20,6 +20,7 @@ mod resend;
 mod setting;
 mod show;
 mod status;
+mod stream;
 mod turn;
 mod verify;
 
@@ -58,6 +59,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Release(args) => release::run(cli, args),
         Command::Resend(args) => resend::run(cli, args),
         Command::Push(args) => push::run(cli, args),
+        Command::Stream(args) => stream::run(cli, args),
         Command::History(args) => history::run(cli, args),
         Command::Account(args) => account::run(cli, args),
         Command::Check(args) => check::run(cli, args),

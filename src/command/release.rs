@@ -56,7 +56,10 @@ pub fn run(cli: &cli::Cli, args: &cli::Release) -> Result<()> {
     let Some(waiting) = standing.waiting else {
         return Err(Error::new(
             Exit::Unavailable,
-            "no document is offered: there is nothing to release",
+            match setting.config.stream {
+                Some(_) => "no document waits for a collector: there is nothing to release",
+                None => "no document is offered: there is nothing to release",
+            },
         ));
     };
     match spool::release(&spool, &mut ledger, &waiting, &releasing, &locked)? {

@@ -36,6 +36,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     devices(config, &mut problem);
     sources(config, &mut problem);
     destinations(config, &mut problem);
+    stream(config, &mut problem);
     for (index, manager) in config.managers.iter().enumerate() {
         manager_problems(index, manager, &mut problem);
     }
@@ -349,6 +350,25 @@ fn destinations(config: &Config, problem: &mut impl FnMut(&str, String)) {
         for (key, reason) in deliver::check(push) {
             problem(&format!("push[{index}].{key}"), reason);
         }
+    }
+}
+
+fn stream(config: &Config, problem: &mut impl FnMut(&str, String)) {
+    let Some(stream) = &config.stream else { return };
+    for (key, reason) in stream.check() {
+        problem(&format!("stream.{key}"), reason);
+    }
+    if let Some(index) = config.destinations.iter().position(|push| push.name == config::STREAM) {
+        let reason = format!(
+            "{:?} is how the collectors of [stream] are called; take another name",
+            config::STREAM
+        );
+        problem(&format!("push[{index}].name"), reason);
+    }
+    if config.spool.retrieved != config::Retrieved::Pickup || config.spool.manifest || config.spool.done_marker {
+        let reason = "and [spool] retrieved, manifest or done-marker contradict each other: streamed documents are in no \
+                      spool, nobody picks them up";
+        problem("stream", reason.to_owned());
     }
 }
 

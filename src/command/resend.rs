@@ -5,6 +5,7 @@ use chrono::Utc;
 use super::{deliver, print, push, release::operator, setting::Setting};
 use crate::{
     cli::{self, Selection},
+    config::STREAM,
     exit::{Error, Exit, Result},
     ledger::{Ledger, Row, State},
     spool::{self, CopyError, Lock, Spool},
@@ -32,12 +33,15 @@ pub fn run(cli: &cli::Cli, args: &cli::Resend) -> Result<()> {
         return Err(Error::new(Exit::Usage, "which documents?"));
     };
     let rows = selected(&ledger, documents)?;
+    // In streaming mode there is no spool to offer them in.
+    let stream = setting.config.stream.as_ref().map(|_| STREAM.to_owned());
+    let to = args.to.clone().or(stream);
     // All or nothing: before one is sent, every one is found to be what was written.
     for row in &rows {
-        check(&spool, row, args.to.is_some())?;
+        check(&spool, row, to.is_some())?;
     }
     let sequences: Vec<u64> = rows.iter().map(|row| row.sequence).collect();
-    match &args.to {
+    match &to {
         Some(destination) => {
             refuse_unknown(&setting, &ledger, destination)?;
             for row in &rows {
@@ -57,7 +61,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Resend) -> Result<()> {
             spool::recover(&spool, &mut ledger, &tell, now, &locked)?;
         }
     }
-    let said = say(&spool, &ledger, &rows, args.to.as_deref());
+    let said = say(&spool, &ledger, &rows, to.as_deref());
     deliver::due(&mut ledger, &setting);
     said
 }

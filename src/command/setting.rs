@@ -126,6 +126,10 @@ impl Setting {
 
     /// What managers are told of a document that is offered.
     pub fn tell_offer(&self, row: &Row) -> Tell {
+        if self.config.stream.is_some() {
+            // Nobody is to come for it.
+            return Tell::nobody();
+        }
         let event = self.collection(CollectionStatus::Success, &row.name, row.created);
         Tell::new(&self.managers(), &[event])
     }

@@ -58,7 +58,13 @@ fn offered(cli: &cli::Cli) -> Result<PathBuf> {
     let ledger = Ledger::open_existing(&spool.state)?;
     match spool::survey(&spool, &ledger)?.waiting {
         Some(row) => Ok(spool.path(&row.name)),
-        None => Err(Error::new(Exit::Unavailable, "no document is offered now").next("Name a file to show.")),
+        None => {
+            let nothing = match setting.config.stream {
+                Some(_) => "no document waits for a collector now",
+                None => "no document is offered now",
+            };
+            Err(Error::new(Exit::Unavailable, nothing).next("Name a file to show."))
+        }
     }
 }
 

@@ -75,6 +75,8 @@ fn watch(setting: &Setting, spool: &Spool) -> Result<()> {
 struct Status {
     spool: String,
     state: String,
+    /// Documents go to collectors, and wait for them in `spool`; else somebody fetches them.
+    streams: bool,
     blocked: bool,
     /// A document waits for longer than `[spool] alarm-after`.
     late: bool,
@@ -174,7 +176,10 @@ impl Status {
                     Exit::Unavailable,
                     format!("nothing was captured into {} yet", spool.directory.display()),
                 )
-                .next("Run billdrop capture, or name the right place with --config or --spool."));
+                .next(match setting.config.stream {
+                    Some(_) => "Run billdrop stream, or name the right place with --config.",
+                    None => "Run billdrop capture, or name the right place with --config or --spool.",
+                }));
             }
             ledger => ledger?,
         };
@@ -188,7 +193,9 @@ impl Status {
         Ok(Status {
             spool: spool.directory.display().to_string(),
             state: spool.state.display().to_string(),
-            blocked: standing.waiting.is_some(),
+            streams: setting.config.stream.is_some(),
+            // What waits for a collector keeps nothing back.
+            blocked: standing.waiting.is_some() && setting.config.stream.is_none(),
             late: standing
                 .waiting
                 .as_ref()
@@ -223,14 +230,18 @@ impl Status {
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let size = |octets| bytesize::ByteSize(octets).display().iec();
         let mut line = |name: &str, value: String| writeln!(out, "{name:<14}{value}");
-        line("spool", format!("{} ({} free)", self.spool, size(self.free_octets)))?;
+        let (place, waits, whom, nothing) = match self.streams {
+            true => ("stream", "waiting", "a collector", "nothing"),
+            false => ("spool", "offered", "its pickup", "nothing: the next capture will be"),
+        };
+        line(place, format!("{} ({} free)", self.spool, size(self.free_octets)))?;
         match &self.waiting {
             Some(document) => {
                 let since = document.offered.unwrap_or(document.created);
-                line("offered", document.text())?;
+                line(waits, document.text())?;
                 line(
                     "",
-                    format!("waits for its pickup since {} ({})", shown(since), ago(since, self.now)),
+                    format!("waits for {whom} since {} ({})", shown(since), ago(since, self.now)),
                 )?;
                 if self.marked {
                     line("", "marked as done: the next capture takes it out".to_owned())?;
@@ -245,7 +256,7 @@ impl Status {
                     )?;
                 }
             }
-            None => line("offered", "nothing: the next capture will be".to_owned())?,
+            None => line(waits, nothing.to_owned())?,
         }
         if let Some(last) = self.last.as_ref().filter(|_| self.waiting.is_none()) {
             line("last", last.text())?;

@@ -102,9 +102,24 @@ impl<'a> Turn<'a> {
             };
             let tell = Tell::new(&self.setting.managers(), &[event]);
             self.ledger.alarm(waiting.sequence, &tell, self.now)?;
-            tracing::error!("nobody fetches: {}", self.blocked_because(waiting));
+            let nobody = if self.setting.config.stream.is_some() {
+                "nobody takes it"
+            } else {
+                "nobody fetches"
+            };
+            tracing::error!("{nobody}: {}", self.blocked_because(waiting));
         }
         Ok(())
+    }
+
+    /// After what took long.
+    pub fn go_on(&mut self) {
+        self.now = Utc::now().trunc_subsecs(3);
+    }
+
+    /// For who does more under the same lock.
+    pub fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
     }
 
     /// Sends the notifications that are due.
@@ -115,6 +130,14 @@ impl<'a> Turn<'a> {
     /// Why nothing can be captured now, in one line.
     pub fn blocked_because(&self, waiting: &Row) -> String {
         let since = waiting.offered.unwrap_or(waiting.created);
+        if self.setting.config.stream.is_some() {
+            return format!(
+                "no collector has taken document {} since {} ({})",
+                waiting.sequence,
+                shown(since),
+                super::ago(since, self.now)
+            );
+        }
         format!(
             "{} has not been retrieved since {} ({}); fetch and delete it, or run billdrop release",
             self.spool.path(&waiting.name).display(),
@@ -151,8 +174,10 @@ impl<'a> Turn<'a> {
         }
         let Some(path) = offered? else { return Ok(()) };
         self.deliver();
-        print(|out| writeln!(out, "{}", path.display()))
-            .map_err(|e| e.next(format!("The document is offered all the same: {}", path.display())))?;
+        if self.setting.config.stream.is_none() {
+            print(|out| writeln!(out, "{}", path.display()))
+                .map_err(|e| e.next(format!("The document is offered all the same: {}", path.display())))?;
+        }
         match incomplete {
             false => Ok(()),
             true => Err(Error::already_told(Exit::Unavailable)),
@@ -250,8 +275,14 @@ impl<'a> Turn<'a> {
             tell: &Tell::new(&self.setting.managers(), &source_events),
             destinations: &self.setting.config.destinations(),
         };
-        let offered = [self.collection(CollectionStatus::Success, &draft.name)];
-        let tell = Tell::new(&self.setting.managers(), &offered);
+        let tell = match self.setting.config.stream {
+            // Nobody is to come for it.
+            Some(_) => Tell::nobody(),
+            None => Tell::new(
+                &self.setting.managers(),
+                &[self.collection(CollectionStatus::Success, &draft.name)],
+            ),
+        };
         match spool::commit(self.spool, &mut self.ledger, &draft, body, &tell, self.locked) {
             Ok(written) => {
                 let path = self.spool.path(&draft.name.to_string());
@@ -437,6 +468,6 @@ fn some_of(names: &[&str]) -> String {
     }
 }
 
-fn shown(time: DateTime<Utc>) -> String {
+pub fn shown(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

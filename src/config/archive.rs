@@ -40,9 +40,11 @@ impl Config {
         }
     }
 
-    /// Names of the destinations that documents are brought to.
+    /// Names of the destinations that documents are brought to, the collectors of streaming mode being one.
     pub fn destinations(&self) -> Vec<String> {
-        self.destinations.iter().map(|push| push.name.clone()).collect()
+        let stream = self.stream.as_ref().map(|_| super::STREAM.to_owned());
+        let pushes = self.destinations.iter().map(|push| push.name.clone());
+        pushes.chain(stream).collect()
     }
 
     /// Whether a copy of each document is made: somebody wants it kept, or a destination may get it only after the

@@ -18,6 +18,7 @@ mod push;
 mod quantity;
 mod secret;
 mod source;
+pub(crate) mod stream;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ pub use push::{Endpoint, Push, Scheme};
 pub use quantity::{Mode, Size, Span};
 pub use secret::Secret;
 pub use source::{Calls, Linux, Source, SourceKind, SourceTable};
+pub use stream::{CheckedCollector, Collector, OnFailure, Order, STREAM, Security, Stream, TimeOfDay};
 pub use usage::{Capture, Cms, Cucm, LicenseHistory};
 
 /// The whole configuration. Later tables use nothing of earlier ones.
@@ -60,6 +62,7 @@ pub struct Config {
     pub devices: Vec<Device>,
     #[serde(rename = "push")]
     pub destinations: Vec<Push>,
+    pub stream: Option<Stream>,
     #[serde(rename = "notify")]
     pub managers: Vec<Manager>,
     pub snmp: Snmp,

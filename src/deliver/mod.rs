@@ -24,6 +24,7 @@ mod sftp;
 mod shell;
 mod socket;
 mod ssh;
+pub mod stream;
 mod tftp;
 
 use std::{

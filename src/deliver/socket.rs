@@ -43,7 +43,8 @@ pub fn connect_tcp(host: &str, port: u16, from: Option<IpAddr>, limit: Duration)
     Err(DeliveryError::new(Failure::Unreachable, reason))
 }
 
-fn connect_to(address: SocketAddr, from: Option<IpAddr>, limit: Duration) -> io::Result<TcpStream> {
+/// The error is the system's; [`io::ErrorKind::TimedOut`] when the time is over.
+pub fn connect_to(address: SocketAddr, from: Option<IpAddr>, limit: Duration) -> io::Result<TcpStream> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,

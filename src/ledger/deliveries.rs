@@ -155,6 +155,18 @@ impl Ledger {
         how: &Delivered,
         took: Option<Duration>,
     ) -> Result<bool> {
+        self.arrived_and_tell(sequence, destination, how, took, &Tell::nobody())
+    }
+
+    /// The same, and the managers are to be told of it.
+    pub fn arrived_and_tell(
+        &mut self,
+        sequence: u64,
+        destination: &str,
+        how: &Delivered,
+        took: Option<Duration>,
+        tell: &Tell,
+    ) -> Result<bool> {
         let mut transfers = self.transfers(destination)?;
         if let Some(took) = took {
             transfers.push(Transfer {
@@ -186,6 +198,7 @@ impl Ledger {
                 params![sequence as i64, destination, written(how.at)],
             )?;
             super::put_meta(db, &transfers_key(destination), &transfers)?;
+            outbox::insert(db, tell, how.at)?;
             owed::keep(db, &directory)?;
             Ok(changed > 0)
         })
@@ -207,6 +220,31 @@ impl Ledger {
             )
         })
         .map(drop)
+    }
+
+    /// A destination does not get a document any more.
+    pub fn give_up_delivery(&mut self, sequence: u64, destination: &str) -> Result<()> {
+        let directory = self.directory.clone();
+        self.transact("give up a delivery", |db| {
+            db.execute(
+                "DELETE FROM delivery WHERE sequence = ?1 AND destination = ?2 AND state = 'pending'",
+                params![sequence as i64, destination],
+            )?;
+            owed::keep(db, &directory)
+        })
+        .map(drop)
+    }
+
+    /// Octets of the documents that a destination is still to get.
+    pub fn pending_octets(&self, destination: &str) -> Result<u64> {
+        self.run("measure what is pending", |db| {
+            db.query_row(
+                "SELECT coalesce(sum(document.octets), 0) FROM delivery JOIN document USING (sequence) \
+                 WHERE destination = ?1 AND delivery.state = 'pending'",
+                [destination],
+                |row| row.get::<_, i64>(0).map(|octets| octets as u64),
+            )
+        })
     }
 
     /// Takes note of what the configuration has now: new destinations, and those that have gone.

@@ -31,6 +31,8 @@ pub enum Retrieval {
     DoneMarker,
     /// The destinations that the document was pushed to, and that count by the configured rule.
     Pushed(String),
+    /// A collector took it, in streaming mode.
+    Streamed,
     /// Nobody remembers: the ledger was rebuilt. Such a document may not have been retrieved at all.
     Unknown,
 }
@@ -405,6 +407,7 @@ impl Retrieval {
             Retrieval::Pickup => "pickup".to_owned(),
             Retrieval::DoneMarker => "done-marker".to_owned(),
             Retrieval::Pushed(destinations) => format!("pushed to {destinations}"),
+            Retrieval::Streamed => "streamed".to_owned(),
             Retrieval::Unknown => "unknown".to_owned(),
         }
     }
@@ -413,6 +416,7 @@ impl Retrieval {
         match (text, text.strip_prefix("pushed to ")) {
             ("pickup", _) => Retrieval::Pickup,
             ("done-marker", _) => Retrieval::DoneMarker,
+            ("streamed", _) => Retrieval::Streamed,
             (_, Some(destinations)) => Retrieval::Pushed(destinations.to_owned()),
             _ => Retrieval::Unknown,
         }

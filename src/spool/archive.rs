@@ -161,7 +161,7 @@ impl Archive {
     }
 
     /// Whether a copy lies here.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         matches!(self.find(name), Ok(Some(_)))
     }
 

@@ -1,9 +1,10 @@
 //! An offered file that is not there: when that is a pickup, and when it is something else.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use super::Spool;
 use crate::{
+    config,
     exit::{Error, Exit, Result},
     ledger::{Ledger, Row},
 };
@@ -29,17 +30,13 @@ pub(super) fn refuse_unexplained(spool: &Spool, ledger: &Ledger, row: &Row) -> R
     let Some(then) = ledger.spool_identity()? else {
         return Ok(());
     };
-    let elsewhere = Path::new(&then.path).join(&row.name);
-    if then.path != now.path && elsewhere.symlink_metadata().is_ok() {
-        return Err(Error::new(
-            Exit::Configuration,
-            format!(
-                "document {} still waits in another spool: {}",
-                row.sequence,
-                elsewhere.display()
-            ),
-        )
-        .next("One ledger serves one spool. Give this spool a [state] directory of its own."));
+    let there = Path::new(&then.path);
+    // Died before its rename, it lies there under its temporary name.
+    let elsewhere = [there.join(&row.name), there.join(format!(".{}.partial", row.name))];
+    if then.path != now.path
+        && let Some(elsewhere) = elsewhere.iter().find(|path| path.symlink_metadata().is_ok())
+    {
+        return Err(waits_elsewhere(spool, row, elsewhere));
     }
     if then.path == now.path && (then.inode, then.born) != (now.inode, now.born) {
         return Err(Error::new(
@@ -55,6 +52,29 @@ pub(super) fn refuse_unexplained(spool: &Spool, ledger: &Ledger, row: &Row) -> R
         ));
     }
     Ok(())
+}
+
+fn waits_elsewhere(spool: &Spool, row: &Row, path: &Path) -> Error {
+    let was_streamed = path.parent() == Some(&spool.state.join(config::STREAM))
+        || fs::canonicalize(&spool.state).is_ok_and(|state| path.parent() == Some(&state.join(config::STREAM)));
+    let (place, next) = match (spool.streams, was_streamed) {
+        (true, _) => (
+            "in the spool",
+            "Fetch and delete it, or take [stream] out of the configuration and run billdrop release or capture; then \
+             stream. Or give streaming mode a [state] directory of its own.",
+        ),
+        (false, true) => (
+            "for a collector",
+            "Put [stream] back and run billdrop stream --once until nothing waits, or billdrop release; then change the \
+             mode. Or give file mode a [state] directory of its own.",
+        ),
+        (false, false) => (
+            "in another spool",
+            "One ledger serves one spool. Give this spool a [state] directory of its own.",
+        ),
+    };
+    let message = format!("document {} still waits {place}: {}", row.sequence, path.display());
+    Error::new(Exit::Configuration, message).next(next)
 }
 
 /// The document whose file is missing together with its whole directory, if there is one.

@@ -54,6 +54,6 @@ pub use name::{DocumentName, NamingRule, check_hostname, longest_name, next_stam
 pub use place::{Entry, Listing, Spool, group_id};
 pub use rebuild::open_ledger;
 pub use recover::{Standing, recover, survey};
-pub use release::{Released, give_up, release};
+pub use release::{Released, drop_released, give_up, release};
 pub use resend::offer_next;
 pub use wait::Watch;

@@ -30,6 +30,8 @@ pub struct Spool {
     pub(super) manifest: bool,
     pub(super) done_marker: bool,
     pub(super) rule: config::Retrieved,
+    /// Nobody picks documents up: collectors get them from us.
+    pub(super) streams: bool,
     /// Names of those that documents are brought to.
     pub(super) destinations: Vec<String>,
 }
@@ -72,7 +74,16 @@ impl Spool {
     pub fn prepare(config: &config::Config) -> Result<Self> {
         let mut spool = Self::locate(config)?;
         let group = spool.group;
-        let made = make_directory(&spool.directory, config.spool.directory_mode.0, group)?;
+        if spool.streams {
+            // The one is in the other.
+            make_directory(&spool.state, 0o700, None)?;
+        }
+        let mode = if spool.streams {
+            0o700
+        } else {
+            config.spool.directory_mode.0
+        };
+        let made = make_directory(&spool.directory, mode, group)?;
         if made {
             tracing::info!("made the spool directory {}", spool.directory.display());
         }
@@ -102,14 +113,18 @@ impl Spool {
 
     /// The same without making anything, for commands that only look.
     pub fn locate(config: &config::Config) -> Result<Self> {
+        let streams = config.stream.is_some();
         let group = match &config.spool.group {
-            Some(name) => {
+            Some(name) if !streams => {
                 Some(group_id(name).map_err(|e| Error::new(Exit::Configuration, format!("[spool] group: {e}")))?)
             }
-            None => None,
+            _ => None,
         };
         Ok(Spool {
-            directory: config.spool.directory.clone(),
+            directory: match streams {
+                true => config.stream_directory(),
+                false => config.spool.directory.clone(),
+            },
             owner: trust::owner(&config.state_directory()),
             state: config.state_directory(),
             mode: config.spool.mode.0,
@@ -118,6 +133,7 @@ impl Spool {
             manifest: config.spool.manifest,
             done_marker: config.spool.done_marker,
             rule: config.spool.retrieved,
+            streams,
             destinations: config.destinations(),
         })
     }

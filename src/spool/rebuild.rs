@@ -174,8 +174,8 @@ fn rebuild(
 ) -> Result<()> {
     let owed = Owed::read(&spool.state)?;
     // Where nobody knows what they have got, and where a push is what frees the spool, they get what waits there: found
-    // there already it is not sent again.
-    let also: &[String] = match spool.rule == config::Retrieved::Pickup && owed.is_some() {
+    // there already it is not sent again. What waits for a collector has no other way out; it knows the docId.
+    let also: &[String] = match spool.rule == config::Retrieved::Pickup && owed.is_some() && !spool.streams {
         true => &[],
         false => &spool.destinations,
     };

@@ -19,6 +19,9 @@
 //! | released | yes | no | died before it was offered again, which is still to be done | discard the partial |
 //! | released | no | no | over | nothing |
 //!
+//! In streaming mode the spool is a directory of ours below the state: any number of documents wait there, *pushed* is what
+//! a collector took, and nobody but us takes one out.
+//!
 //! *Marked* (its marker lies beside it) and *pushed* are kinds of *yes*: where a row is not about them, they are as good.
 //! Once a document is offered by one row, it is looked at once more. Only then, with nothing waiting, the next document of
 //! those that somebody wants again becomes a partial and is sealed ([`super::resend`]).
@@ -168,6 +171,13 @@ fn settle(
 /// Whether as many destinations have the document as the rule wants, and which. Never of one that lies in the spool
 /// because somebody wanted it there again.
 fn by_rule(spool: &Spool, ledger: &Ledger, row: &Row) -> Result<Option<Retrieval>> {
+    if spool.streams {
+        let is_taken = |delivery: &crate::ledger::Delivery| {
+            delivery.destination == config::STREAM && delivery.state == DeliveryState::Delivered
+        };
+        let is_taken = ledger.deliveries_of(row.sequence)?.iter().any(is_taken);
+        return Ok(is_taken.then_some(Retrieval::Streamed));
+    }
     if spool.rule == config::Retrieved::Pickup || ledger.is_resent(row.sequence)? {
         return Ok(None);
     }
@@ -275,12 +285,18 @@ fn act(
         Action::OfferAndRetrieve => {
             refuse_unexplained(spool, ledger, row)?;
             note_offer(spool, ledger, row, None, &tell(row), now)?;
+            if is_lost(spool, ledger, row, how)? {
+                return Ok(());
+            }
             ledger.retrieve(row.sequence, how, now)?;
         }
         Action::TakeOut => take_out(spool, ledger, row, how, now)?,
         Action::Obstructed => obstructed(spool, ledger, row, &partial, tell, now)?,
         Action::Retrieve => {
             refuse_unexplained(spool, ledger, row)?;
+            if is_lost(spool, ledger, row, how)? {
+                return Ok(());
+            }
             ledger.retrieve(row.sequence, how, now)?;
             tracing::info!("{} has been retrieved", row.name);
         }
@@ -294,6 +310,13 @@ fn act(
         Action::MoveAside => drop(release::move_aside(spool, &row.name)?),
     }
     Ok(())
+}
+
+/// In streaming mode a file that is missing was not picked up by anybody: it is sent from its copy, or it is a gap. Which of
+/// both is for who sends it to say.
+fn is_lost(spool: &Spool, ledger: &Ledger, row: &Row, how: &Retrieval) -> Result<bool> {
+    let waits = |delivery: &crate::ledger::Delivery| delivery.destination == config::STREAM;
+    Ok(spool.streams && *how == Retrieval::Pickup && ledger.deliveries_of(row.sequence)?.iter().any(waits))
 }
 
 fn obstructed(

@@ -52,6 +52,14 @@ pub fn give_up(ledger: &mut Ledger, row: &Row, releasing: &Releasing<'_>, _locke
     Ok(ledger.release(row.sequence, releasing)?)
 }
 
+/// A released document that nobody wants any more: its file goes. Its copy, if it has one, is kept like any other.
+pub fn drop_released(spool: &Spool, name: &str) -> Result<()> {
+    spool
+        .discard(name)
+        .and_then(|()| spool.sync())
+        .map_err(|e| Error::file("remove", &spool.path(name), &e))
+}
+
 /// Moves the file out of the spool, never over another one, and says where it is. [`None`]: it had gone already.
 pub(super) fn move_aside(spool: &Spool, name: &str) -> Result<Option<PathBuf>> {
     let directory = spool.state.join(RELEASED);

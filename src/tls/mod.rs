@@ -8,9 +8,13 @@
 mod trust;
 mod verifier;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use rustls::{ClientConfig, crypto::CryptoProvider};
+use rustls::{
+    ClientConfig,
+    crypto::CryptoProvider,
+    pki_types::{PrivateKeyDer, pem::PemObject},
+};
 
 use crate::config;
 
@@ -28,15 +32,36 @@ pub struct Client {
 /// # Errors
 /// A sentence that names the file which cannot be read or holds no certificate.
 pub fn client(tls: &config::Tls) -> Result<Client, String> {
+    client_with(tls, None)
+}
+
+/// The same, with a certificate of ours for a peer that wants to see one: its chain and its private key, both in PEM.
+///
+/// # Errors
+/// Besides, when the files of the certificate cannot be read or do not belong together.
+pub fn client_with(tls: &config::Tls, identity: Option<(&Path, &Path)>) -> Result<Client, String> {
     let provider = provider();
     let refusal = Refusal::default();
     let verifier = verifier::Verifier::new(trust::Trust::new(tls, &provider)?, &provider, refusal.clone());
-    let config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| format!("TLS cannot be set up: {e}"))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let config = match identity {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => {
+            let about = |file: &Path, why: String| format!("{}: {why}", file.display());
+            let certificates = trust::certificates(chain)?;
+            let private = trust::read(key)
+                .and_then(|pem| {
+                    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| "there is no private key in it (PEM)".to_owned())
+                })
+                .map_err(|e| about(key, e))?;
+            let with = builder.with_client_auth_cert(certificates, private);
+            with.map_err(|e| about(chain, format!("does not go with the private key: {e}")))?
+        }
+    };
     Ok(Client { config, refusal })
 }
 

@@ -101,22 +101,7 @@ impl Trust {
 
 impl Authority {
     fn of_file(file: &Path, provider: &Arc<CryptoProvider>) -> Result<Self, String> {
-        let about = |why: String| format!("CA file {}: {why}", file.display());
-        let mut pem = Vec::new();
-        File::open(file)
-            .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut pem))
-            .map_err(|e| about(e.to_string()))?;
-        if pem.len() as u64 > LIMIT {
-            return Err(about(format!("longer than {LIMIT} octets")));
-        }
-        let listed = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| about(format!("not PEM: {e}")))?;
-        if listed.is_empty() {
-            return Err(about(
-                "there is no certificate in it (PEM, BEGIN CERTIFICATE)".to_owned(),
-            ));
-        }
+        let listed = certificates(file).map_err(|why| format!("CA file {why}"))?;
         let mut roots = RootCertStore::empty();
         // What cannot be an authority can still be the device's own certificate.
         roots.add_parsable_certificates(listed.iter().cloned());
@@ -151,6 +136,33 @@ impl Authority {
             Err(rustls::Error::InvalidCertificate(error)) => Err(reason(&error, name)),
             Err(error) => Err(error.to_string()),
         }
+    }
+}
+
+/// The certificates of a PEM file, one at least.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let about = |why: String| format!("{}: {why}", file.display());
+    let pem = read(file).map_err(about)?;
+    let listed = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| about(format!("not PEM: {e}")))?;
+    match listed.is_empty() {
+        true => Err(about(
+            "there is no certificate in it (PEM, BEGIN CERTIFICATE)".to_owned(),
+        )),
+        false => Ok(listed),
+    }
+}
+
+/// A whole file of certificates or of a key.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, String> {
+    let mut pem = Vec::new();
+    File::open(file)
+        .and_then(|file| file.take(LIMIT + 1).read_to_end(&mut pem))
+        .map_err(|e| e.to_string())?;
+    match pem.len() as u64 > LIMIT {
+        true => Err(format!("longer than {LIMIT} octets")),
+        false => Ok(pem),
     }
 }
 

@@ -1,19 +1,17 @@
 //! Simulated CUCMs and CMSs: the example `simulators`, on free loopback ports, ended on drop.
-//!
-//! `cargo test` builds the examples; with `--test NAME` it does not, and then the example is built here when its sources
-//! are newer than it.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
-use std::time::SystemTime;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::Peer;
+use super::{
+    Peer,
+    example::{example, profile_directory},
+};
 
 pub struct Simulators {
     directory: TempDir,
@@ -133,55 +131,6 @@ pub fn peers() -> PathBuf {
     profile_directory().parent().unwrap().join("peers")
 }
 
-/// `target/release`, of which this test is in `deps/`.
-fn profile_directory() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().parent().unwrap().to_owned()
-}
-
-/// The example beside this test, built if it has to be.
-pub fn program() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let program = profile_directory().join("examples/simulators");
-        let built = modified(&program);
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/simulators");
-        if built.is_none_or(|built| newest_below(&sources) > built) {
-            build();
-        }
-        program
-    })
-}
-
-/// With the cargo that runs this test, which waits for nobody while its tests run.
-fn build() {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
-    command.args(["build", "--offline", "--example", "simulators"]);
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-    assert!(
-        output.status.success(),
-        "the simulators cannot be built: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-}
-
-fn newest_below(directory: &Path) -> SystemTime {
-    fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter_map(|path| match path.is_dir() {
-            true => Some(newest_below(&path)),
-            false if path.extension().is_some_and(|end| end == "rs") => modified(&path),
-            false => None,
-        })
-        .max()
-        .unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).ok()?.modified().ok()
+pub fn program() -> PathBuf {
+    example("simulators")
 }

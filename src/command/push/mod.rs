@@ -15,7 +15,7 @@ use queue::{End, Report};
 use super::{counted, deliver, print, setting::Setting};
 use crate::{
     cli,
-    config::{Push, Retrieved},
+    config::{Push, Retrieved, STREAM},
     exit::{Error, Exit, Result},
     ledger::{Destination, Ledger, Row},
     log::Logs,
@@ -34,7 +34,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Push) -> Result<()> {
     let pushes = chosen(&setting, args.to.as_deref())?;
     // What a killed capture has left is finished first: it is to be brought, too.
     settle(&setting, &spool, &[]);
-    know(&setting, &spool)?;
+    know(&setting, &mut Ledger::open_existing(&spool.state)?)?;
     let reports = bring(&setting, &spool, &pushes);
     settle(&setting, &spool, &reports);
     print(|out| reports.iter().try_for_each(|report| writeln!(out, "{}", report.line())))?;
@@ -71,7 +71,7 @@ pub fn everything(setting: &Setting) -> Result<bool> {
     if pushes.is_empty() || !spool.state.join(crate::ledger::FILE).exists() {
         return Ok(false);
     }
-    know(setting, &spool)?;
+    know(setting, &mut Ledger::open_existing(&spool.state)?)?;
     let reports = bring(setting, &spool, &pushes);
     if reports.iter().any(Report::is_news) {
         settle(setting, &spool, &reports);
@@ -134,13 +134,12 @@ fn unknown(setting: &Setting, name: &str) -> Error {
 }
 
 /// The ledger learns which destinations there are now.
-fn know(setting: &Setting, spool: &Spool) -> Result<()> {
-    let mut ledger = Ledger::open_existing(&spool.state)?;
-    let configured: Vec<(String, String)> = setting
-        .config
-        .destinations
-        .iter()
+pub fn know(setting: &Setting, ledger: &mut Ledger) -> Result<()> {
+    let pushes = setting.config.destinations.iter();
+    let stream = setting.config.stream.as_ref();
+    let configured: Vec<(String, String)> = pushes
         .map(|push| (push.name.clone(), push.url.clone()))
+        .chain(stream.map(|stream| (STREAM.to_owned(), stream.url())))
         .collect();
     let known = ledger.destinations()?;
     let active: Vec<&Destination> = known.iter().filter(|known| known.removed.is_none()).collect();
@@ -148,7 +147,7 @@ fn know(setting: &Setting, spool: &Spool) -> Result<()> {
     if active.len() != configured.len() || !configured.iter().all(is_known) {
         ledger.know_destinations(&configured, Utc::now())?;
     }
-    warn_of_gone(setting, &ledger);
+    warn_of_gone(setting, ledger);
     Ok(())
 }
 
