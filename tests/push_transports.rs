@@ -204,6 +204,18 @@ fn a_program_can_make_the_connection() {
     assert_eq!(missing.failure(), Failure::Configuration, "{missing}");
 }
 
+#[test]
+fn an_answer_may_take_as_long_as_the_limit_says() {
+    let place = place();
+    // Longer than the time between two questions whether the server is still there.
+    let slow = r#"case "$SSH_ORIGINAL_COMMAND" in "scp -pt "*) sleep 17;; esac; eval"#;
+    let sshd = Sshd::start_with(&place.path().join("sshd"), &SCP_ONLY.replace("eval", slow));
+    let document = Document::new(place.path(), 100_000);
+    let to = by_key(&sshd, &sshd::account(), "scp", sshd.port, &place.url(), "");
+    put(&to, &document.shipment("a")).unwrap_or_else(|e| panic!("{e}\n{}", sshd.log()));
+    document.assert_is(&place.inbox.join("a"));
+}
+
 /// As long as what is worth a second connection.
 const LARGE: usize = 17 << 20;
 
@@ -271,7 +283,7 @@ fn where_the_faster_connection_fails_the_first_one_brings_the_document() {
     let _ = script(&place, "echo no >&2; exit 255");
     for (sshd, scheme) in [(&full, "sftp"), (&full, "scp"), (&plain, "scp")] {
         for more in programs.iter().chain([&breaking]) {
-            let more = &format!("{more}\ntimeout = \"2s\"");
+            let more = &format!("{more}\ntimeout = \"10s\"");
             let to = by_key(sshd, &sshd::account(), scheme, sshd.port, &place.url(), more);
             let receipt = put(&to, &document.shipment("a")).unwrap_or_else(|e| panic!("{more}: {e}\n{}", sshd.log()));
             assert!(!receipt.found, "{scheme} {more}");

@@ -4,7 +4,7 @@ use std::{
     io::{self, Read, Write},
     net::TcpStream,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ssh2::{Channel, MethodType, Session};
@@ -63,7 +63,6 @@ impl Connection {
         let watched = watchdog.allow(destination.timeout * 4);
         login::log_in(&session, destination)?;
         drop(watched);
-        session.set_keepalive(true, KEEPALIVE);
         Ok(Connection {
             session,
             destination: destination.clone(),
@@ -166,6 +165,28 @@ impl Talk {
         Duration::from_millis(self.session.timeout().into())
     }
 
+    /// With questions whether the server is still there. When it is time for one, the library ends the wait as if the limit
+    /// were over, so it is told of them only here.
+    fn patiently<T>(&mut self, mut call: impl FnMut(&mut Channel) -> io::Result<T>) -> io::Result<T> {
+        let (begun, limit) = (Instant::now(), self.limit());
+        let watched = self.watchdog.allow(limit);
+        self.session.set_keepalive(true, KEEPALIVE);
+        let result = loop {
+            let result = call(&mut self.channel);
+            let left = limit.saturating_sub(begun.elapsed());
+            match &result {
+                Err(e) if e.kind() == io::ErrorKind::TimedOut && !left.is_zero() => {
+                    self.session.set_timeout(milliseconds(left));
+                }
+                _ => break result,
+            }
+        };
+        self.session.set_keepalive(true, 0);
+        self.session.set_timeout(milliseconds(limit));
+        drop(watched);
+        self.note(result)
+    }
+
     /// After a failure the library would wait for the other side once more when the channel is given up.
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         if result.is_err() {
@@ -179,19 +200,13 @@ impl Talk {
 impl Read for Talk {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         acknowledge_at_once(&self.stream);
-        let watched = self.watchdog.allow(self.limit());
-        let result = self.channel.read(buffer);
-        drop(watched);
-        self.note(result)
+        self.patiently(|channel| channel.read(buffer))
     }
 }
 
 impl Write for Talk {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let watched = self.watchdog.allow(self.limit());
-        let result = self.channel.write(octets);
-        drop(watched);
-        self.note(result)
+        self.patiently(|channel| channel.write(octets))
     }
 
     /// Nothing is kept back; the library's own `flush` throws away what was received.
