@@ -225,10 +225,7 @@ impl CdrFile for Lookup {
                 lines.push(line);
             }
         }
-        let recovered = self
-            .file
-            .recover(place.as_ref(), lines.into_iter())
-            .map_err(io::Error::other)?;
+        let recovered = self.file.recover(place.as_ref(), lines).map_err(io::Error::other)?;
         let events: HashSet<usize> = recovered
             .missing
             .iter()

@@ -3,10 +3,6 @@
 //! * [`axl`]: Cisco Unified Communications Manager, SOAP requests and their replies.
 //! * [`cms`]: Cisco Meeting Server, the answers of its REST interface.
 //! * [`radius`]: accounting requests to RADIUS servers, and their replies.
-//! What devices say: octets in, meaning out. No sockets, no clock, no files.
-//!
-//! * [`axl`]: Cisco Unified Communications Manager, SOAP requests and their replies.
-//! * [`cms`]: Cisco Meeting Server, the answers of its REST interface.
 //! * [`gatekeeper_status`]: the status port of a GnuGk gatekeeper.
 //!
 //! A reader that takes a sink gives each item as soon as it is complete. When it then fails, the items given so far are

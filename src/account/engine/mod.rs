@@ -43,6 +43,9 @@ use slot::Slot;
 pub use recover::{CdrFile, Missing};
 pub use told::{ModuleState, Told, read as read_told};
 
+/// Sees events.
+pub type Observer = Box<dyn Fn(&Event) + Send + Sync>;
+
 /// What an engine is made of.
 pub struct Setup {
     /// Where the journal lies.
@@ -71,7 +74,7 @@ pub struct Setup {
     /// Takes what an operator must hear of, besides the log.
     pub alarm: Box<dyn Fn(&str) + Send + Sync>,
     /// Sees each new event once it is safe, before the chain.
-    pub observe: Option<Box<dyn Fn(&Event) + Send + Sync>>,
+    pub observe: Option<Observer>,
 }
 
 /// Who sends an event.
@@ -113,7 +116,7 @@ struct Core {
     min_free: u64,
     billed: Box<dyn Fn(u64) -> Option<u64> + Send + Sync>,
     alarm: Box<dyn Fn(&str) + Send + Sync>,
-    observe: Option<Box<dyn Fn(&Event) + Send + Sync>>,
+    observe: Option<Observer>,
     /// Position of the last event that went to the billing documents, and one octet more.
     spooled_up_to: AtomicU64,
     accepted: AtomicU64,
