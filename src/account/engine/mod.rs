@@ -43,9 +43,6 @@ use slot::Slot;
 pub use recover::{CdrFile, Missing};
 pub use told::{ModuleState, Told, read as read_told};
 
-/// Sees events.
-pub type Observer = Box<dyn Fn(&Event) + Send + Sync>;
-
 /// What an engine is made of.
 pub struct Setup {
     /// Where the journal lies.

@@ -407,6 +407,19 @@ fn a_disk_of_our_own_that_fails_stops_the_capture() {
 
 #[test]
 fn records_that_wait_for_a_slow_source_do_not_wait_in_memory() {
+    // Alone in a process: the memory of other tests is not meant.
+    const ALONE: &str = "BILLDROP_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        const NAME: &str = "command::gather::tests::records_that_wait_for_a_slow_source_do_not_wait_in_memory";
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([NAME, "--exact"])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
     let gate = Arc::new(Gate::default());
     let waits = Arc::clone(&gate);
     let slow = source("slow", move |head, records| {
