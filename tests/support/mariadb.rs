@@ -38,6 +38,8 @@ impl Mariadb {
                 "--skip-test-db",
                 "--innodb-log-file-size=8M",
             ])
+            // The place for temporary files of this user is not open to that one.
+            .env("TMPDIR", path)
             .current_dir("/")
             .output()
             .unwrap_or_else(|e| panic!("mariadb-install-db: {e}; {}", missing()));
@@ -92,6 +94,7 @@ impl Mariadb {
                 format!("--ssl-cert={}", at("server.pem")),
                 format!("--ssl-key={}", at("server.key")),
             ])
+            .env("TMPDIR", path)
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
