@@ -369,7 +369,7 @@ pub(super) fn uuid(text: &str) -> Option<[u8; 16]> {
 
 fn hex(text: &str, max_octets: usize) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.len() % 2 != 0 || digits.len() / 2 > max_octets {
+    if !digits.len().is_multiple_of(2) || digits.len() / 2 > max_octets {
         return None;
     }
     digits.chunks(2).map(|pair| hex_octet(pair[0], pair[1])).collect()
