@@ -6,6 +6,7 @@
 
 mod baseline;
 mod cms;
+pub mod cmts;
 mod cucm;
 mod kernel;
 mod linux;
