@@ -25,7 +25,9 @@ pub async fn table(line: &Line, tables: &RefCell<Tables>, columns: &[Column]) ->
     let mut walk = Walk::new(roots.collect());
     while !walk.open.is_empty() {
         let answer = line.bulk(&walk.question()).await?;
-        let cells = walk.step(line, &answer)?;
+        let bad = |sentence: String| SourceError::BadData(line.about(&sentence));
+        let (uptime_ticks, cells) = walk.step(&answer).map_err(bad)?;
+        line.saw(uptime_ticks)?;
         let mut tables = tables.borrow_mut();
         for (column, index, varbind) in cells {
             if let Some(cell) = cell(&varbind.value) {
@@ -99,32 +101,27 @@ impl Walk {
             .collect()
     }
 
-    /// The cells of an answer up to the last row that all columns have reached.
-    fn step<'a>(&mut self, line: &Line, answer: &'a [VarBind]) -> Result<Vec<Taken<'a>>, SourceError> {
-        let bad = |sentence: String| SourceError::BadData(line.about(&sentence));
-        let (uptime, rest) = answer
-            .split_first()
-            .ok_or_else(|| bad("an empty answer to GETBULK".to_owned()))?;
-        match cell(&uptime.value) {
-            Some(Cell::Number(ticks)) if uptime.oid.arcs().starts_with(&UPTIME) => {
-                let ticks = u32::try_from(ticks).map_err(|_| bad("sysUpTime is no TimeTicks".to_owned()))?;
-                line.saw(ticks)?;
-            }
-            _ => return Err(bad("sysUpTime was asked for and not given".to_owned())),
-        }
+    /// sysUpTime, and the cells of an answer up to the last row that all columns have reached.
+    fn step<'a>(&mut self, answer: &'a [VarBind]) -> Result<(u32, Vec<Taken<'a>>), String> {
+        let (uptime, rest) = answer.split_first().ok_or("an empty answer to GETBULK")?;
+        let uptime_ticks = match cell(&uptime.value) {
+            Some(Cell::Number(ticks)) if uptime.oid.arcs().starts_with(&UPTIME) => u32::try_from(ticks),
+            _ => return Err("sysUpTime was asked for and not given".to_owned()),
+        };
+        let uptime_ticks = uptime_ticks.map_err(|_| "sysUpTime is no TimeTicks")?;
         // An error ends the walk: nobody misses the columns then.
         let open = std::mem::take(&mut self.open);
         let row = std::mem::take(&mut self.row);
-        let reached = reached(&open, &row, rest).map_err(bad)?;
+        let reached = reached(&open, &row, rest)?;
         let going_on = reached.iter().filter(|column| !column.ended);
         // None: all have ended.
         let limit: Option<&[u32]> = going_on.map(|column| column.row).min();
         if limit.is_some_and(|limit| limit == row) {
-            return Err(bad(format!(
+            return Err(format!(
                 "{} values were given where one for each of {} columns is the least",
                 rest.len(),
                 open.len()
-            )));
+            ));
         }
         let within = |index: &[u32]| limit.is_none_or(|limit| index <= limit);
         let taken = cells(&open, rest).filter_map(|(place, index, varbind)| Some((open[place].0, index?, varbind)));
@@ -137,7 +134,7 @@ impl Walk {
         self.row = limit.map(<[u32]>::to_vec).unwrap_or_default();
         let open = open.into_iter().zip(goes_on);
         self.open = open.filter(|(_, goes_on)| *goes_on).map(|(column, _)| column).collect();
-        Ok(taken)
+        Ok((uptime_ticks, taken))
     }
 }
 
@@ -178,4 +175,80 @@ fn cells<'a>(
         let index = index.filter(|index| !index.is_empty() && cell(&varbind.value).is_some());
         (place, index, varbind)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_snmp::Value;
+
+    use super::*;
+
+    const OUTSIDE: &[u32] = &[1, 3, 7];
+
+    fn walk() -> Walk {
+        Walk::new(vec![(Column::Octets, vec![1, 3, 2]), (Column::Created, vec![1, 3, 3])])
+    }
+
+    /// An answer: sysUpTime, then these names.
+    fn answer(names: &[&[u32]]) -> Vec<VarBind> {
+        let uptime = VarBind::new(Oid::from_slice(&[&UPTIME[..], &[0]].concat()), Value::TimeTicks(100));
+        let row = |name: &&[u32]| VarBind::new(Oid::from_slice(name), Value::Counter64(1));
+        [uptime].into_iter().chain(names.iter().map(row)).collect()
+    }
+
+    fn taken(walk: &mut Walk, names: &[&[u32]]) -> Result<Vec<(Column, u32)>, String> {
+        let answer = answer(names);
+        let (ticks, cells) = walk.step(&answer)?;
+        assert_eq!(ticks, 100);
+        Ok(cells.iter().map(|(column, index, _)| (*column, index[0])).collect())
+    }
+
+    #[test]
+    fn columns_go_on_from_the_last_row_that_all_have_reached() {
+        let mut walk = walk();
+        let cells = taken(&mut walk, &[&[1, 3, 2, 1], &[1, 3, 3, 1], &[1, 3, 2, 2], &[1, 3, 3, 3]]);
+        let expected = [(Column::Octets, 1), (Column::Created, 1), (Column::Octets, 2)];
+        assert_eq!(
+            cells.unwrap(),
+            expected,
+            "row 2 of the other column is missing, row 3 is for the next answer"
+        );
+        let question = walk.question();
+        let names: Vec<_> = question.iter().map(Oid::arcs).collect();
+        assert_eq!(names, [&UPTIME[..], &[1, 3, 2, 2], &[1, 3, 3, 2]]);
+    }
+
+    #[test]
+    fn a_column_that_ends_ahead_of_the_others_loses_nothing() {
+        let mut walk = walk();
+        let names: [&[u32]; 5] = [&[1, 3, 2, 5], &[1, 3, 3, 1], OUTSIDE, &[1, 3, 3, 2], OUTSIDE];
+        assert_eq!(
+            taken(&mut walk, &names).unwrap(),
+            [(Column::Created, 1), (Column::Created, 2)]
+        );
+        assert_eq!(walk.open.len(), 2, "row 5 is asked for again");
+        let names: [&[u32]; 4] = [&[1, 3, 2, 5], &[1, 3, 3, 5], OUTSIDE, OUTSIDE];
+        assert_eq!(
+            taken(&mut walk, &names).unwrap(),
+            [(Column::Octets, 5), (Column::Created, 5)]
+        );
+        assert!(walk.open.is_empty());
+    }
+
+    #[test]
+    fn an_agent_that_goes_in_circles_is_refused() {
+        let mut walk = walk();
+        taken(&mut walk, &[&[1, 3, 2, 7], &[1, 3, 3, 7]]).unwrap();
+        let refused = taken(&mut walk, &[&[1, 3, 2, 7], &[1, 3, 3, 8]]).unwrap_err();
+        assert!(refused.contains("back to 1.3.2.7"), "{refused}");
+    }
+
+    #[test]
+    fn answers_that_lead_nowhere_are_refused() {
+        assert!(walk().step(&[]).is_err());
+        assert!(walk().step(&answer(&[])).is_err());
+        assert!(walk().step(&answer(&[&[1, 3, 2, 1]])).is_err(), "one column of two");
+        let without_uptime = answer(&[&[1, 3, 2, 1], &[1, 3, 3, 1]]).split_off(1);
+        assert!(walk().step(&without_uptime).is_err());
+    }
 }
