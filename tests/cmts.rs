@@ -13,15 +13,19 @@ use std::{
 use agent::Agent;
 use billdrop::{
     capture::{
-        SourceError,
+        Asked, RecordSink, Source, SourceError,
         cmts::{
             family::Family,
             join::{Flow, Poll, join},
             snmp::{self, Credentials, Settings},
+            source::Cmts,
+            usage::Options,
         },
     },
     config::{AuthProtocol, PrivacyProtocol},
+    record::{Record, Value},
 };
+use chrono::{DateTime, TimeDelta, Utc};
 
 const FIRST: &str = "uptime-600000.snmprec";
 const SECOND: &str = "uptime-600900.snmprec";
@@ -175,4 +179,67 @@ fn a_view_that_hides_the_flows_is_a_failure_and_no_zero() {
     let answer = snmp::poll(&settings(agent.port, credentials), None).unwrap();
     let hidden = join(&answer.tables, answer.span).unwrap_err();
     assert!(hidden.to_string().contains("not visible"), "{hidden}");
+}
+
+/// Of each record RecType, SFID and octets.
+#[derive(Default)]
+struct Records(Vec<(i32, u32, u64)>);
+
+impl RecordSink for Records {
+    fn push(&mut self, record: &Record) -> std::io::Result<()> {
+        let value = |name: &str| &record.values[record.definition.field(name).unwrap().0];
+        let fields = (
+            value("RecType"),
+            value("serviceIdentifier"),
+            value("serviceOctetsPassed"),
+        );
+        let (Value::Int(kind), Value::UnsignedInt(sfid), Value::UnsignedLong(octets)) = fields else {
+            panic!("{fields:?}");
+        };
+        self.0.push((*kind, *sfid, *octets));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_flow_that_ends_has_exactly_one_stop_record_in_three_documents() {
+    let agent = Agent::start(FIRST, "");
+    let source = Cmts {
+        name: "cmts1".to_owned(),
+        settings: settings(agent.port, v2c()),
+        options: Options::default(),
+        address: None,
+    };
+    let begin: DateTime<Utc> = "2026-01-08T00:00:00Z".parse().unwrap();
+    let mut baseline = None;
+    let mut stops = Vec::new();
+    for (file, seconds) in [(FIRST, 0), (SECOND, 900), (SECOND, 901)] {
+        agent.show(file);
+        let asked = Asked {
+            now: begin + TimeDelta::seconds(seconds),
+            recorder: "recorder",
+            baseline: baseline.as_deref(),
+        };
+        let mut records = Records::default();
+        let captured = source.capture(&asked, &mut records).unwrap();
+        assert_eq!((captured.incomplete, captured.remark), (None, None), "{file}");
+        let octets = column(file, "1.3.6.1.4.1.4491.2.1.21.1.4.1.2");
+        let live = records.0.iter().filter(|(kind, sfid, _)| *kind == 1 && *sfid < 8192);
+        assert_eq!(
+            live.map(|(_, sfid, octets)| (*sfid, *octets))
+                .collect::<BTreeMap<_, _>>(),
+            octets
+        );
+        stops.extend(records.0.into_iter().filter(|(kind, ..)| *kind == 2));
+        baseline = captured.baseline;
+    }
+    let sfids = column(SECOND, "1.3.6.1.4.1.4491.2.1.21.1.7.1.3");
+    let octets = column(SECOND, "1.3.6.1.4.1.4491.2.1.21.1.7.1.6");
+    let mut expected: Vec<_> = sfids
+        .iter()
+        .map(|(index, sfid)| (2, *sfid as u32, octets[index]))
+        .collect();
+    expected.sort_unstable();
+    stops.sort_unstable();
+    assert_eq!(stops, expected);
 }

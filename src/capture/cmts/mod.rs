@@ -12,6 +12,7 @@ pub mod compare;
 pub mod family;
 pub mod join;
 pub mod snmp;
+pub mod source;
 pub mod tables;
 pub mod uptime;
 pub mod usage;

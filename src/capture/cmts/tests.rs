@@ -148,6 +148,7 @@ fn records(tables: &Tables, poll: &Poll, outcome: &Outcome, reading: Reading, op
         host_name: b"cmts1.example.net",
         address: Some([192, 0, 2, 1].into()),
         uptime_ticks: reading.span.ended_ticks,
+        read: now(),
         interfaces: &tables.interfaces,
         modems: &poll.modems,
         former: &outcome.former,

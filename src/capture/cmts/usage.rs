@@ -29,8 +29,9 @@ pub struct Cmts<'a> {
     /// sysName.
     pub host_name: &'a [u8],
     pub address: Option<Ipv4Addr>,
-    /// sysUpTime at `now`: the same in all records.
+    /// sysUpTime at `read`: the same in all records.
     pub uptime_ticks: u32,
+    pub read: DateTime<Utc>,
     pub interfaces: &'a BTreeMap<u32, InterfaceRow>,
     pub modems: &'a BTreeMap<Mac, Modem>,
     /// Modems that are not there any more.
@@ -108,9 +109,11 @@ impl Cmts<'_> {
 
     /// A Stop record is of the time of the end (DOCSIS OSSI, Appendix E.1.2.1.1).
     fn created(&self, flow: &Flow) -> DateTime<Utc> {
-        let ago = flow.deleted_ticks.map(|ticks| uptime::since(ticks, self.uptime_ticks));
-        let ago = ago.and_then(|ago| TimeDelta::from_std(ago).ok()).unwrap_or_default();
-        self.now.checked_sub_signed(ago).unwrap_or(self.now)
+        let Some(ticks) = flow.deleted_ticks else {
+            return self.now;
+        };
+        let ago = TimeDelta::from_std(uptime::since(ticks, self.uptime_ticks)).unwrap_or_default();
+        self.read.checked_sub_signed(ago).unwrap_or(self.now)
     }
 }
 
