@@ -180,6 +180,7 @@ impl Core {
     pub(super) fn keep_at_end(&self) -> Result<(), Failed> {
         self.check()?;
         self.journal.sync()?;
+        self.has_ended.store(true, Ordering::Release);
         self.tell();
         Ok(())
     }

@@ -123,6 +123,7 @@ struct Core {
     accepted: AtomicU64,
     repeated: AtomicU64,
     is_ending: AtomicBool,
+    has_ended: AtomicBool,
     keeper: Mutex<keep::Keeper>,
 }
 
