@@ -7,6 +7,7 @@
 mod baseline;
 mod calls;
 mod cms;
+pub mod cmts;
 mod cucm;
 mod kernel;
 mod linux;

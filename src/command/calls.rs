@@ -52,7 +52,7 @@ impl Standing {
         let directory = journal::directory(&spool.state);
         let told = read_told(&directory).map_err(|e| Error::reading(&directory, &e))?;
         Ok(told.map(|told| Standing {
-            running: (Utc::now() - told.at).to_std().is_ok_and(|age| age < SILENCE),
+            running: !told.has_ended && (Utc::now() - told.at).to_std().is_ok_and(|age| age < SILENCE),
             told: told.at,
             process: told.process,
             events_accepted: told.accepted,

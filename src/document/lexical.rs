@@ -16,6 +16,10 @@ pub(super) enum Misfit {
         chars: usize,
         max_chars: usize,
     },
+    TooManyOctets {
+        octets: usize,
+        max_octets: usize,
+    },
     Code(i32),
     Year(i32),
     /// A list separates its items by blanks: an item that is empty or has one would come back as something else.
@@ -27,6 +31,9 @@ impl fmt::Display for Misfit {
         match self {
             Misfit::Kind => f.write_str("the value is of another kind"),
             Misfit::TooLong { chars, max_chars } => write!(f, "{chars} characters, at most {max_chars} are allowed"),
+            Misfit::TooManyOctets { octets, max_octets } => {
+                write!(f, "{octets} octets, at most {max_octets} are allowed")
+            }
             Misfit::Code(code) => write!(f, "{code} is none of its codes"),
             Misfit::Year(year) => write!(f, "the year {year} is not within 1 and 9999"),
             Misfit::ListItem => f.write_str("an item of a list must have a value without white space"),
@@ -74,6 +81,19 @@ pub(super) fn append(
             text(out, value);
         }
         (Kind::DateTimeMsec, Value::DateTime(time)) => times.append(out, *time)?,
+        (Kind::DateTime, Value::DateTime(time)) => {
+            let second = time.with_nanosecond(0).unwrap_or(*time);
+            out.extend_from_slice(self::time(second)?.as_bytes());
+        }
+        (Kind::HexBinary { max_octets }, Value::Octets(octets)) => {
+            if octets.len() > *max_octets {
+                return Err(Misfit::TooManyOctets {
+                    octets: octets.len(),
+                    max_octets: *max_octets,
+                });
+            }
+            out.extend(octets.iter().flat_map(|octet| hex_digits(*octet)));
+        }
         (Kind::Enum(codes), Value::Enum(code)) => match codes.iter().find(|(number, _)| number == code) {
             Some((_, token)) => out.extend_from_slice(token.as_bytes()),
             None => return Err(Misfit::Code(*code)),
@@ -215,6 +235,10 @@ pub(super) fn parse(kind: &Kind, text: &str) -> Result<Value, String> {
         Kind::UnsignedInt => number(word).and_then(|digits| digits.parse().ok().map(Value::UnsignedInt)),
         Kind::UnsignedLong => number(word).and_then(|digits| digits.parse().ok().map(Value::UnsignedLong)),
         Kind::Decimal => Decimal::new(word).map(Value::Decimal),
+        Kind::DateTime => parse_time(word)
+            .filter(|time| time.timestamp_subsec_nanos() == 0)
+            .map(Value::DateTime),
+        Kind::HexBinary { max_octets } => hex(word, *max_octets).map(Value::Octets),
         Kind::DateTimeMsec => parse_time(word).map(Value::DateTime),
         Kind::MacAddress => mac(word).map(Value::MacAddress),
         Kind::Ipv4Addr => word.parse().ok().map(Value::Ipv4),
@@ -258,6 +282,8 @@ fn expected(kind: &Kind) -> String {
         Kind::UnsignedInt => format!("a number from 0 to {}", u32::MAX),
         Kind::UnsignedLong => format!("a number from 0 to {}", u64::MAX),
         Kind::Decimal => format!("a decimal number of at most {} digits", Decimal::MAX_DIGITS),
+        Kind::DateTime => "a time YYYY-MM-DDThh:mm:ssZ".to_owned(),
+        Kind::HexBinary { max_octets } => format!("hexadecimal digits, two for each of at most {max_octets} octets"),
         Kind::DateTimeMsec => "a time YYYY-MM-DDThh:mm:ss[.mmm]Z".to_owned(),
         Kind::MacAddress => "a MAC address such as 00-00-5E-00-53-21".to_owned(),
         Kind::Ipv4Addr => "an IPv4 address".to_owned(),
@@ -341,6 +367,14 @@ pub(super) fn uuid(text: &str) -> Option<[u8; 16]> {
     Some(uuid)
 }
 
+fn hex(text: &str, max_octets: usize) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) || digits.len() / 2 > max_octets {
+        return None;
+    }
+    digits.chunks(2).map(|pair| hex_octet(pair[0], pair[1])).collect()
+}
+
 fn hex_octet(high: u8, low: u8) -> Option<u8> {
     let digit = |octet| char::from(octet).to_digit(16);
     Some((digit(high)? << 4 | digit(low)?) as u8)
@@ -415,6 +449,33 @@ mod tests {
         ] {
             assert!(parse(&kind, text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn octets_are_two_digits_each_and_no_more_than_the_field_takes() {
+        let kind = Kind::HexBinary { max_octets: 3 };
+        let octets = Value::Octets(vec![0x01, 0xAB, 0xFF]);
+        assert_eq!(plain(&kind, &octets).unwrap(), "01ABFF");
+        assert_eq!(parse(&kind, " 01abff "), Ok(octets));
+        for text in ["1", "01ABF", "01ABFF00", "0x01", "g0", "é"] {
+            assert!(parse(&kind, text).is_err(), "{text}");
+        }
+        let long = Value::Octets(vec![0; 4]);
+        assert_eq!(
+            append(&mut Vec::new(), &kind, &long, &mut Times::default(), |_, _| ()),
+            Err(Misfit::TooManyOctets {
+                octets: 4,
+                max_octets: 3
+            })
+        );
+    }
+
+    #[test]
+    fn a_time_of_whole_seconds_leaves_the_milliseconds_out() {
+        let time = Value::DateTime(DateTime::from_timestamp_millis(1_768_469_400_007).unwrap());
+        assert_eq!(plain(&Kind::DateTime, &time).unwrap(), "2026-01-15T09:30:00Z");
+        assert!(parse(&Kind::DateTime, "2026-01-15T09:30:00Z").is_ok());
+        assert!(parse(&Kind::DateTime, "2026-01-15T09:30:00.007Z").is_err());
     }
 
     #[test]

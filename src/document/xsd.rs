@@ -90,6 +90,11 @@ fn simple_type(line: &mut impl FnMut(usize, &str), depth: usize, kind: &Kind) {
             line(depth + 2, &format!("<xsd:maxLength value=\"{max_chars}\"/>"));
             line(depth + 1, "</xsd:restriction>");
         }
+        Kind::HexBinary { max_octets } => {
+            line(depth + 1, "<xsd:restriction base=\"xsd:hexBinary\">");
+            line(depth + 2, &format!("<xsd:maxLength value=\"{max_octets}\"/>"));
+            line(depth + 1, "</xsd:restriction>");
+        }
         Kind::Enum(codes) => {
             line(depth + 1, "<xsd:restriction base=\"xsd:string\">");
             for (code, token) in *codes {
@@ -116,8 +121,9 @@ fn base(kind: &Kind) -> &'static str {
         Kind::Ipv4Addr => "ipdr:ipV4Addr",
         Kind::Ipv6Addr => "ipdr:ipV6Addr",
         Kind::Uuid => "ipdr:uuid",
+        Kind::DateTime => "ipdr:dateTimeMsec",
         // They are written out where they stand.
-        Kind::Text { .. } | Kind::Enum(_) | Kind::List(_) | Kind::Structs(_) => "xsd:string",
+        Kind::Text { .. } | Kind::HexBinary { .. } | Kind::Enum(_) | Kind::List(_) | Kind::Structs(_) => "xsd:string",
     }
 }
 

@@ -4,12 +4,14 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{axl, cms, gatekeeper_status, radius};
+use super::ipdr::{Body, FrameReader, Message, SessionStart, Template, TemplateNames, VersionRequest};
+use super::{axl, cms, gatekeeper_status, ipdr, radius};
 use crate::account::explain::explain;
 use crate::config::{
     self,
     gatekeeper::{self, Leniency, ini::Ini, rewrite},
 };
+use crate::record;
 
 /// The octets as a reply to every call.
 pub fn axl_reply(octets: &[u8]) {
@@ -94,6 +96,67 @@ pub fn gatekeeper_status(octets: &[u8]) {
             assert_eq!(record.uuid.len(), 36);
             assert!(record.value("gkip").len() <= gatekeeper_status::LIMIT);
         }
+    }
+}
+
+/// The octets as a connection of IPDR/SP in pieces of the length of the first octet, as a datagram, and as a record. What
+/// could be read is written and read again.
+pub fn ipdr(octets: &[u8]) {
+    const LIMIT: u32 = 4096;
+    let _ = VersionRequest::decode(octets);
+    let [piece, connection @ ..] = octets else {
+        return;
+    };
+    ipdr_record(connection);
+    let mut reader = FrameReader::new(LIMIT);
+    for mut piece in connection.chunks(usize::from(*piece).max(1)) {
+        loop {
+            match reader.read(&mut piece) {
+                Ok(Some(frame)) => ipdr_message(&frame),
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        assert!(piece.is_empty());
+    }
+}
+
+fn ipdr_message(frame: &ipdr::Frame<'_>) {
+    let Ok(message) = Message::decode(frame) else {
+        return;
+    };
+    let mut written = Vec::new();
+    message.encode(&mut written).expect("it is not long");
+    let mut rest = written.as_slice();
+    let mut reader = FrameReader::new(u32::MAX);
+    let frame = reader.read(&mut rest).expect("it is a message").expect("it is whole");
+    assert_eq!(Message::decode(&frame).as_ref(), Ok(&message));
+    assert!(rest.is_empty());
+    if let Body::SessionStart(SessionStart { document_id, .. }) = &message.body {
+        assert_eq!(document_id.to_string().len(), 36);
+    }
+    if let Body::TemplateData(templates) = &message.body {
+        for template in &templates.templates {
+            let _ = ipdr::read_record(&template.fields, &written);
+        }
+    }
+}
+
+/// What is read as a record is written and read again. Compared as octets: a number may be NaN.
+fn ipdr_record(octets: &[u8]) {
+    let definition = &record::SAMIS_TYPE_1;
+    let template = Template::of(definition, 1, TemplateNames::of(definition)).expect("it has no lists");
+    let write = |values: &[ipdr::XdrValue]| {
+        let mut out = Vec::new();
+        values
+            .iter()
+            .for_each(|value| value.put(&mut out).expect("it is not long"));
+        out
+    };
+    if let Ok(values) = ipdr::read_record(&template.fields, octets) {
+        let written = write(&values);
+        let again = ipdr::read_record(&template.fields, &written).expect("it was read before");
+        assert_eq!(write(&again), written);
     }
 }
 

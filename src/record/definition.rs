@@ -1,7 +1,7 @@
 //! What a service definition is: the one place where the fields of a kind of record are written down.
 //!
 //! Everything that shows a record is derived from its [`ServiceDefinition`]: XML elements, XSD, JSON, CSV and
-//! table columns now, XDR templates later. Nothing else spells a field's name, type or order.
+//! table columns, IPDR/SP templates. Nothing else spells a field's name, type or order.
 
 /// One kind of usage record: its IPDR type name, its schema and its fields in the order in which they are written.
 #[derive(Debug)]
@@ -44,8 +44,14 @@ pub enum Kind {
     UnsignedLong,
     /// Digits as a device wrote them, see [`super::Decimal`].
     Decimal,
+    /// `YYYY-MM-DDThh:mm:ssZ`, always UTC, whole seconds.
+    DateTime,
     /// `YYYY-MM-DDThh:mm:ss[.mmm]Z`, always UTC.
     DateTimeMsec,
+    /// At most this many octets, two hexadecimal digits each.
+    HexBinary {
+        max_octets: usize,
+    },
     /// `00-00-5E-00-53-21`: six octets, upper case, dashes.
     MacAddress,
     /// Dotted decimal.

@@ -10,6 +10,7 @@ mod device;
 mod docsis;
 mod information;
 mod interface;
+mod samis;
 mod value;
 
 pub use call::{CALL_DETAIL, CallDetail};
@@ -24,6 +25,7 @@ pub use device::{
 pub use docsis::DOCSIS;
 pub use information::{ClosureReason, DOCUMENT_INFORMATION, DocumentInformation, SourceState, SourceStatus};
 pub use interface::{ADMIN_STATUS, Discontinuity, INTERFACE_USAGE, OPER_STATUS};
+pub use samis::{SAMIS_TYPE_1, SAMIS_TYPE_2};
 pub use value::{ForbiddenCharacter, Record, Text, Value};
 
 pub(crate) use value::forbidden_character;
@@ -33,6 +35,8 @@ pub static DEFINITIONS: &[&ServiceDefinition] = &[
     &DOCUMENT_INFORMATION,
     &INTERFACE_USAGE,
     &DOCSIS,
+    &SAMIS_TYPE_1,
+    &SAMIS_TYPE_2,
     &LICENSE_USAGE,
     &DEVICE_USAGE,
     &LICENSED_USER,

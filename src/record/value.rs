@@ -23,6 +23,7 @@ pub enum Value {
     Decimal(super::Decimal),
     Text(Text),
     DateTime(DateTime<Utc>),
+    Octets(Vec<u8>),
     MacAddress([u8; 6]),
     Ipv4(Ipv4Addr),
     Ipv6(Ipv6Addr),

@@ -165,6 +165,12 @@ fn any_value(kind: &'static Kind) -> BoxedStrategy<Value> {
         Kind::DateTimeMsec => (-62_135_596_800_000i64..253_402_300_800_000)
             .prop_map(|millis| Value::DateTime(DateTime::from_timestamp_millis(millis).unwrap()))
             .boxed(),
+        Kind::DateTime => (-62_135_596_800i64..253_402_300_800)
+            .prop_map(|seconds| Value::DateTime(DateTime::from_timestamp(seconds, 0).unwrap()))
+            .boxed(),
+        Kind::HexBinary { max_octets } => prop::collection::vec(any::<u8>(), 1..=*max_octets)
+            .prop_map(Value::Octets)
+            .boxed(),
         Kind::MacAddress => any::<[u8; 6]>().prop_map(Value::MacAddress).boxed(),
         Kind::Ipv4Addr => any::<[u8; 4]>().prop_map(|octets| Value::Ipv4(octets.into())).boxed(),
         Kind::Ipv6Addr => any::<[u8; 16]>().prop_map(|octets| Value::Ipv6(octets.into())).boxed(),

@@ -51,7 +51,8 @@ pub fn run(core: &Arc<Core>) {
     let (mut synced, mut told, mut checked) = (Instant::now(), Instant::now(), Instant::now());
     while !core.is_ending() {
         thread::sleep(NOTES);
-        let _ = core.journal.flush();
+        // What fails here is heard of by whoever submits the next event.
+        let _ = core.journal.flush().and_then(|()| core.journal.sync_old());
         if core.durability == Durability::Group && synced.elapsed() >= core.sync_interval {
             synced = Instant::now();
             let _ = core.journal.sync();
@@ -179,6 +180,7 @@ impl Core {
     pub(super) fn keep_at_end(&self) -> Result<(), Failed> {
         self.check()?;
         self.journal.sync()?;
+        self.has_ended.store(true, Ordering::Release);
         self.tell();
         Ok(())
     }

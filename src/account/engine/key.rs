@@ -8,38 +8,52 @@ use std::{
 
 use crate::account::event::{Event, EventKind, Subject, Text};
 
-/// The dedupe key: the event's own UUID; otherwise gatekeeper, call and event. A call is told by its session id, call id
-/// and setup time together, because callers count their session ids anew when they start. Events that a call has more than
-/// once, and those of endpoints and of the gatekeeper itself, add their time.
-///
-/// What names neither itself nor its call cannot be known again: each such event is one of its own.
-pub fn key(event: &Event, gatekeeper: &str) -> String {
-    if let Some(uuid) = event.uuid.as_deref().filter(|uuid| !uuid.is_empty()) {
-        return format!("uuid|{uuid}");
-    }
-    let mut key = String::with_capacity(120);
-    name(&mut key, event, gatekeeper);
-    let _ = write!(key, "|{}", event.kind.name());
+/// What an event is called, twice.
+#[derive(Debug)]
+pub struct Names {
+    /// The dedupe key: the event's own UUID; otherwise gatekeeper, call and event. A call is told by its session id, call
+    /// id and setup time together, because callers count their session ids anew when they start. Events that a call has
+    /// more than once, and those of endpoints and of the gatekeeper itself, add their time.
+    ///
+    /// What names neither itself nor its call cannot be known again: each such event is one of its own.
+    pub key: String,
+    /// The same for all events of one call, or of one endpoint. Stable: it stands in the journal.
+    pub lane: u64,
+}
+
+/// The names of an event. `key`: the one that it has already, if any.
+pub fn names(event: &Event, gatekeeper: &str, key: Option<&str>) -> Names {
+    let mut name = String::with_capacity(160);
+    self::name(&mut name, event, gatekeeper);
+    let lane = hash(&name);
+    let key = match (key, event.uuid.as_deref().filter(|uuid| !uuid.is_empty())) {
+        (Some(key), _) => key.to_owned(),
+        (None, Some(uuid)) => format!("uuid|{uuid}"),
+        (None, None) => of_call(name, event),
+    };
+    Names { key, lane }
+}
+
+fn of_call(mut name: String, event: &Event) -> String {
+    name.push('|');
+    name.push_str(event.kind.name());
     let repeats = match &event.subject {
         Subject::Call(call) => {
             if call.session_id.is_empty() && call.call_id.is_none() {
-                let _ = write!(key, "|{}", unique());
+                let _ = write!(name, "|{}", unique());
             }
             matches!(event.kind, EventKind::Update | EventKind::MediaFail)
         }
         Subject::Gatekeeper | Subject::Endpoint(_) => true,
     };
     if repeats {
-        let _ = write!(key, "|{}.{:06}", event.time.seconds, event.time.micros);
+        let _ = write!(name, "|{}.{:06}", event.time.seconds, event.time.micros);
     }
-    key
+    name
 }
 
-/// The same for all events of one call, or of one endpoint. Stable: it stands in the journal.
-pub fn lane(event: &Event, gatekeeper: &str) -> u64 {
-    let mut text = String::with_capacity(100);
-    name(&mut text, event, gatekeeper);
-    // FNV-1a, and a last stir so that the low bits are good ones.
+/// FNV-1a, and a last stir so that the low bits are good ones.
+fn hash(text: &str) -> u64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
         (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -63,7 +77,7 @@ fn name(out: &mut String, event: &Event, gatekeeper: &str) {
             text(out, &call.session_id);
             out.push('|');
             for octet in call.call_id.iter().flatten() {
-                let _ = write!(out, "{octet:02x}");
+                hex(out, *octet);
             }
             if let Some(setup) = &call.setup {
                 let _ = write!(out, "|{}", setup.seconds);
@@ -77,11 +91,18 @@ fn text(out: &mut String, text: &Text) {
     for &octet in &text.0 {
         match octet {
             b'|' | b'\\' | 0..=0x20 | 0x7f.. => {
-                let _ = write!(out, "\\{octet:02x}");
+                out.push('\\');
+                hex(out, octet);
             }
             octet => out.push(char::from(octet)),
         }
     }
+}
+
+fn hex(out: &mut String, octet: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push(char::from(DIGITS[usize::from(octet >> 4)]));
+    out.push(char::from(DIGITS[usize::from(octet & 15)]));
 }
 
 fn unique() -> String {

@@ -37,6 +37,7 @@ use super::{
 };
 use crate::config::gatekeeper::{Link, LinkKind};
 use backlog::{OfCall, Waiting};
+use key::Names;
 use lane::{Lane, Lanes};
 use slot::Slot;
 
@@ -122,6 +123,7 @@ struct Core {
     accepted: AtomicU64,
     repeated: AtomicU64,
     is_ending: AtomicBool,
+    has_ended: AtomicBool,
     keeper: Mutex<keep::Keeper>,
 }
 
@@ -174,7 +176,7 @@ impl Engine {
 
     /// What must stay in order: events with the same number are to be submitted one after the other.
     pub fn lane(&self, event: &Event) -> u64 {
-        key::lane(event, &self.core.gatekeeper)
+        key::names(event, &self.core.gatekeeper, Some("")).lane
     }
 
     /// Why nothing is taken any more, if so.
@@ -209,8 +211,7 @@ impl Core {
         origin: Origin,
         is_safe: &mut dyn FnMut(bool),
     ) -> Result<Answer, Failed> {
-        let call = key::lane(event, &self.gatekeeper);
-        let key = key.map_or_else(|| key::key(event, &self.gatekeeper), str::to_owned);
+        let Names { key, lane: call } = key::names(event, &self.gatekeeper, key);
         let hash = self.lanes.hash(&key);
         let mut lane = self.lanes.enter(call);
         if let Some(verdict) = lane.verdict(hash) {

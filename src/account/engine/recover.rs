@@ -120,6 +120,7 @@ pub fn open(setup: Setup) -> Result<(Core, Unfinished), Failed> {
         accepted: AtomicU64::new(0),
         repeated: AtomicU64::new(0),
         is_ending: AtomicBool::new(false),
+        has_ended: AtomicBool::new(false),
         keeper: Mutex::new(Keeper::new(scan.damaged, scan.billed)),
     };
     Ok((core, scan.unfinished))

@@ -432,7 +432,7 @@ fn events_that_nobody_was_answered_are_logged_at_the_next_start() {
     let journal = Journal::open(&calls, Durability::Each, 8192, 0).unwrap();
     for call in 0..50 {
         let event = event(EventKind::Stop, &call.to_string());
-        let (lane, key) = (key::lane(&event, "GnuGk"), key::key(&event, "GnuGk"));
+        let Names { lane, key } = key::names(&event, "GnuGk", None);
         let place = journal.event(0, lane, &key, &json::to_json(&event)).unwrap();
         journal.commit(place.end).unwrap();
     }
@@ -450,18 +450,18 @@ fn two_calls_never_have_the_same_key() {
     let of = |gatekeeper: &str, session: &str| {
         let mut event = event(EventKind::Stop, session);
         event.gatekeeper = Some(gatekeeper.into());
-        key::key(&event, "")
+        key::names(&event, "", None).key
     };
     assert_ne!(of("a|b", "c"), of("a", "b|c"));
     assert_ne!(of("a", ""), of("a", ""), "a call without any id is one of its own");
     let mut other = event(EventKind::Stop, "1");
-    let same = key::key(&other, "g");
-    assert_eq!(key::key(&event(EventKind::Stop, "1"), "g"), same);
+    let same = key::names(&other, "g", None).key;
+    assert_eq!(key::names(&event(EventKind::Stop, "1"), "g", None).key, same);
     if let Subject::Call(call) = &mut other.subject {
         call.setup = Some(other.time.clone());
     }
     assert_ne!(
-        key::key(&other, "g"),
+        key::names(&other, "g", None).key,
         same,
         "the session id of an earlier run of the caller"
     );

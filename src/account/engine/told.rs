@@ -16,6 +16,8 @@ const FILE: &str = "state.json";
 pub struct Told {
     pub at: DateTime<Utc>,
     pub process: u32,
+    /// It has ended in order.
+    pub has_ended: bool,
     /// Events since the process began.
     pub accepted: u64,
     /// Of those that came twice, and were answered as before.
@@ -51,6 +53,7 @@ impl Core {
         Told {
             at: Utc::now(),
             process: std::process::id(),
+            has_ended: self.has_ended.load(Ordering::Acquire),
             accepted: self.accepted.load(Ordering::Relaxed),
             repeated: self.repeated.load(Ordering::Relaxed),
             journal_octets: self.journal.extent().1,

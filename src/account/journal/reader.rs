@@ -79,9 +79,8 @@ impl Reader {
     /// The same for a journal that is to be on the disk as far as it is read.
     pub fn open_synced(directory: &Path, from: u64) -> io::Result<Self> {
         let reader = Self::open(directory, from)?;
-        if let Some(last) = reader.segments.last() {
-            // Earlier ones were synced before the next was made.
-            last.read()?.sync_data()?;
+        for segment in &reader.segments[reader.index..] {
+            segment.read()?.sync_data()?;
         }
         Ok(reader)
     }

@@ -83,12 +83,14 @@ impl Segment {
         }
     }
 
-    /// Makes the file so that it and its name are on the disk.
-    pub fn create(&self, journal: u64) -> io::Result<File> {
+    /// Makes the file, if wanted so that it and its name are on the disk.
+    pub fn create(&self, journal: u64, is_synced: bool) -> io::Result<File> {
         let mut file = options().create_new(true).open(&self.path)?;
         file.write_all(&self.header(journal))?;
-        file.sync_all()?;
-        sync_directory(self.path.parent().unwrap_or(&self.path))?;
+        if is_synced {
+            file.sync_all()?;
+            sync_directory(self.path.parent().unwrap_or(&self.path))?;
+        }
         Ok(file)
     }
 

@@ -5,10 +5,15 @@ use std::{
     fmt,
     fs::File,
     hash::{BuildHasher, RandomState},
+    hint,
     io::{self, Write},
     mem,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
 };
 
 use serde::Deserialize;
@@ -78,21 +83,34 @@ pub struct Journal {
     /// Octets of a segment from which on a new one is begun.
     segment_octets: u64,
     inner: Mutex<Inner>,
-    synced: Condvar,
+    /// The same as in there, for those who only look.
+    written: AtomicU64,
+    /// Changed under the lock only.
+    is_writing: AtomicBool,
+    changed: Condvar,
 }
+
+/// The segment that was begun, if one was; or what was being done when it failed.
+type WrittenInto = Result<Option<(Segment, Arc<File>)>, (&'static str, io::Error)>;
 
 #[derive(Debug)]
 struct Inner {
     file: Arc<File>,
+    /// Segments that are full, and not synced.
+    full: Vec<Arc<File>>,
     segments: VecDeque<Segment>,
     /// Records that have not been written yet; they end at `end`.
     buffer: Vec<u8>,
+    /// The buffer that was written last, to be used again.
+    spare: Vec<u8>,
     end: u64,
     number: u64,
     written: u64,
     durable: u64,
     /// Somebody syncs at this moment.
     is_syncing: bool,
+    /// Who sleeps until something changes.
+    waiting: usize,
     failed: Option<Failed>,
 }
 
@@ -139,7 +157,7 @@ impl Journal {
         if begins_anew {
             let segment = Segment::at(directory, end);
             segment
-                .create(identity)
+                .create(identity, true)
                 .map_err(|e| Failed::new("make", &segment.path, &e))?;
             segments.push_back(segment);
         }
@@ -152,16 +170,21 @@ impl Journal {
             segment_octets,
             inner: Mutex::new(Inner {
                 file: Arc::new(file),
+                full: Vec::new(),
                 segments,
                 buffer: Vec::new(),
+                spare: Vec::new(),
                 end,
                 number,
                 written: end,
                 durable: end,
                 is_syncing: false,
+                waiting: 0,
                 failed: None,
             }),
-            synced: Condvar::new(),
+            written: AtomicU64::new(end),
+            is_writing: AtomicBool::new(false),
+            changed: Condvar::new(),
         })
     }
 
@@ -183,9 +206,6 @@ impl Journal {
         inner.number += 1;
         inner.append(1, number, &body, check);
         let end = inner.end;
-        if self.durability != Durability::Each {
-            self.write(&mut inner)?;
-        }
         Ok(Place { number, position, end })
     }
 
@@ -196,8 +216,10 @@ impl Journal {
         let mut inner = self.inner()?;
         let position = inner.end;
         inner.append(body.kind(), number, &octets, check);
-        if inner.buffer.len() > MOST_BUFFERED {
-            self.write(&mut inner)?;
+        let (end, is_much) = (inner.end, inner.buffer.len() > MOST_BUFFERED);
+        drop(inner);
+        if is_much {
+            self.write(end)?;
         }
         Ok(position)
     }
@@ -206,20 +228,14 @@ impl Journal {
     pub fn commit(&self, end: u64) -> Result<(), Failed> {
         match self.durability {
             Durability::Each => self.sync_up_to(end),
-            Durability::Group | Durability::None => {
-                let mut inner = self.inner()?;
-                match inner.written >= end {
-                    true => Ok(()),
-                    false => self.write(&mut inner),
-                }
-            }
+            Durability::Group | Durability::None => self.write(end),
         }
     }
 
     /// Writes what is buffered.
     pub fn flush(&self) -> Result<(), Failed> {
-        let mut inner = self.inner()?;
-        self.write(&mut inner)
+        let end = self.inner()?.end;
+        self.write(end)
     }
 
     /// Writes and syncs everything.
@@ -239,59 +255,143 @@ impl Journal {
                 return Ok(());
             }
             if inner.is_syncing {
-                inner = self.synced.wait(inner).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            self.write(&mut inner)?;
-            let (written, file) = (inner.written, Arc::clone(&inner.file));
-            if inner.durable >= end {
+                inner = self.wait(inner);
                 continue;
             }
             inner.is_syncing = true;
+            let all = inner.end;
             drop(inner);
-            let synced = file.sync_data();
+            let written = self.write(all);
+            inner = self.lock();
+            // A new segment may have been begun, which syncs the one before.
+            let (upto, file) = (inner.written, Arc::clone(&inner.file));
+            let needs_sync = written.is_ok() && inner.durable < end;
+            drop(inner);
+            let synced = match needs_sync {
+                true => self.sync_full().and_then(|()| file.sync_data()),
+                false => Ok(()),
+            };
             inner = self.lock();
             inner.is_syncing = false;
             match synced {
-                // A new segment may have been begun in between, which syncs the one before.
-                Ok(()) => inner.durable = inner.durable.max(written),
+                Ok(()) if needs_sync => inner.durable = inner.durable.max(upto),
+                Ok(()) => {}
                 Err(e) => inner.fail("sync", &e),
             }
-            self.synced.notify_all();
+            self.wake(&inner);
         }
     }
 
-    fn write(&self, inner: &mut MutexGuard<'_, Inner>) -> Result<(), Failed> {
-        if let Some(failed) = &inner.failed {
-            return Err(failed.clone());
-        }
-        if inner.buffer.is_empty() {
-            return Ok(());
-        }
-        let written = self.try_write(inner);
-        if let Err((doing, e)) = written {
-            inner.fail(doing, &e);
-            self.synced.notify_all();
+    /// Brings segments that are full to the disk, where they were not when the next was begun.
+    pub fn sync_old(&self) -> Result<(), Failed> {
+        let synced = self.sync_full();
+        let mut inner = self.inner()?;
+        if let Err(e) = synced {
+            inner.fail("sync", &e);
         }
         inner.failed.clone().map_or(Ok(()), Err)
     }
 
-    fn try_write(&self, inner: &mut Inner) -> Result<(), (&'static str, io::Error)> {
-        let last = inner.segments.back().map_or(0, |segment| segment.start);
-        if inner.written - last >= self.segment_octets {
-            inner.file.sync_data().map_err(|e| ("sync", e))?;
-            inner.durable = inner.written;
-            let next = Segment::at(&self.directory, inner.written);
-            inner.file = Arc::new(next.create(self.identity).map_err(|e| ("make", e))?);
-            inner.segments.push_back(next);
-            self.synced.notify_all();
+    fn sync_full(&self) -> io::Result<()> {
+        let full = mem::take(&mut self.lock().full);
+        if full.is_empty() {
+            return Ok(());
         }
-        let mut buffer = mem::take(&mut inner.buffer);
-        (&*inner.file).write_all(&buffer).map_err(|e| ("write to", e))?;
-        inner.written = inner.end;
-        buffer.clear();
-        inner.buffer = buffer;
-        Ok(())
+        for file in full {
+            file.sync_data()?;
+        }
+        segment::sync_directory(&self.directory)
+    }
+
+    /// Whoever comes first writes for all who have come until then. A write takes less time than putting a thread to sleep, so
+    /// the others look again a few times before they sleep.
+    fn write(&self, end: u64) -> Result<(), Failed> {
+        const LOOKS: usize = 200;
+        const YIELDS: usize = 4;
+        for turn in 0..LOOKS + YIELDS {
+            if self.written.load(Ordering::Acquire) >= end {
+                return Ok(());
+            }
+            if !self.is_writing.load(Ordering::Relaxed) {
+                break;
+            }
+            match turn < LOOKS {
+                true => hint::spin_loop(),
+                false => thread::yield_now(),
+            }
+        }
+        let mut inner = self.inner()?;
+        loop {
+            if let Some(failed) = &inner.failed {
+                return Err(failed.clone());
+            }
+            if inner.written >= end {
+                return Ok(());
+            }
+            if !self.is_writing.load(Ordering::Relaxed) {
+                break;
+            }
+            inner = self.wait(inner);
+        }
+        self.is_writing.store(true, Ordering::Relaxed);
+        let spare = mem::take(&mut inner.spare);
+        let mut buffer = mem::replace(&mut inner.buffer, spare);
+        let (begin, upto, file) = (inner.written, inner.end, Arc::clone(&inner.file));
+        let segment = inner.segments.back().map_or(0, |segment| segment.start);
+        drop(inner);
+
+        let written = self.write_octets(&buffer, begin, segment, file);
+        let mut inner = self.lock();
+        self.is_writing.store(false, Ordering::Relaxed);
+        match written {
+            Ok(begun) => {
+                if let Some((segment, file)) = begun {
+                    inner.segments.push_back(segment);
+                    let full = mem::replace(&mut inner.file, file);
+                    match self.durability {
+                        Durability::None => inner.full.push(full),
+                        _ => inner.durable = inner.durable.max(begin),
+                    }
+                }
+                inner.written = upto;
+                self.written.store(upto, Ordering::Release);
+                buffer.clear();
+                inner.spare = buffer;
+            }
+            Err((doing, e)) => inner.fail(doing, &e),
+        }
+        self.wake(&inner);
+        inner.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Writes octets that belong to `begin`, into a new segment if the last one is full; that one is synced before.
+    fn write_octets(&self, octets: &[u8], begin: u64, segment: u64, file: Arc<File>) -> WrittenInto {
+        if begin - segment < self.segment_octets {
+            (&*file).write_all(octets).map_err(|e| ("write to", e))?;
+            return Ok(None);
+        }
+        let next = Segment::at(&self.directory, begin);
+        // Without sync nobody is to wait for 64 MiB; they are brought to the disk soon all the same.
+        let is_synced = self.durability != Durability::None;
+        if is_synced {
+            file.sync_data().map_err(|e| ("sync", e))?;
+        }
+        let file = next.create(self.identity, is_synced).map_err(|e| ("make", e))?;
+        (&file).write_all(octets).map_err(|e| ("write to", e))?;
+        Ok(Some((next, Arc::new(file))))
+    }
+
+    fn wait<'a>(&'a self, mut inner: MutexGuard<'a, Inner>) -> MutexGuard<'a, Inner> {
+        inner.waiting += 1;
+        let mut inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        inner.waiting -= 1;
+        inner
+    }
+
+    fn wake(&self, inner: &Inner) {
+        if inner.waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Why nothing is taken any more.
@@ -317,7 +417,7 @@ impl Journal {
     pub fn give_up(&self, doing: &'static str, path: &Path, error: &io::Error) -> Failed {
         let failed = Failed::new(doing, path, error);
         self.lock().failed.get_or_insert_with(|| failed.clone());
-        self.synced.notify_all();
+        self.changed.notify_all();
         failed
     }
 

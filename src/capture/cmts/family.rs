@@ -1,0 +1,235 @@
+//! Where the objects stand: one line for each column that is read, with its number in each family of MIBs.
+//!
+//! Three families count service flows. They share most object names, not the numbers, so numbers only are used here:
+//! draft is DOCS-QOS-MIB (draft-ietf-ipcdn-qos-mib-06, octets in 32 bits), ietf is DOCS-IETF-QOS-MIB (RFC 4323), qos3
+//! is DOCS-QOS3-MIB. Modems, interfaces and SIDs stand at one place whatever the family.
+
+/// Which tables count the flows of a CMTS. The same for a whole poll: counters of two families are never mixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    Draft,
+    Ietf,
+    Qos3,
+}
+
+/// A column that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Column {
+    /// docsIfCmtsCmStatusTable, by status index.
+    ModemMac,
+    ModemIp,
+    ModemDown,
+    ModemUp,
+    ModemRegMode,
+    ModemInetType,
+    ModemInet,
+    /// docsIf3CmtsCmRegStatusTable, by registration id: another number than the status index.
+    RegMac,
+    RegIpv4,
+    /// ifTable and ifXTable, by ifIndex.
+    IfDescr,
+    IfType,
+    IfName,
+    IfDiscontinuity,
+    /// CmtsMacToSrvFlowTable, by six numbers of the MAC and the SFID. The value is the MAC domain.
+    Owner,
+    /// ServiceFlowStatsTable, by MAC domain and SFID.
+    Packets,
+    Octets,
+    Created,
+    Active,
+    Drops,
+    Delays,
+    /// ServiceFlowTable, by MAC domain and SFID.
+    Direction,
+    /// ParamSetTable, by MAC domain, SFID and set; in qos3 by MAC domain, set and SFID.
+    ClassName,
+    /// docsQosGrpServiceFlowTable, by MAC domain and SFID: multicast flows, which nobody owns.
+    Group,
+    /// ServiceFlowLogTable, by log index.
+    LogDomain,
+    LogSfid,
+    LogMac,
+    LogPackets,
+    LogOctets,
+    LogDeleted,
+    LogCreated,
+    LogActive,
+    LogDirection,
+    LogClassName,
+    LogDrops,
+    LogDelays,
+    /// docsIfCmtsServiceTable, by MAC domain and SID: modems of DOCSIS 1.0.
+    SidCreated,
+    SidInOctets,
+    SidInPackets,
+    SidModem,
+    /// cdxCmtsServiceExtTable, by MAC domain and SID: the same in 64 bits and the other direction, Cisco only.
+    SidHcInOctets,
+    SidHcInPackets,
+    SidHcOutOctets,
+    SidHcOutPackets,
+    /// Addresses behind a modem, by status index and number; in qos3 by registration id and number.
+    Cpe,
+}
+
+const MODEMS: [u32; 11] = [1, 3, 6, 1, 2, 1, 10, 127, 1, 3, 3];
+const REGISTRATIONS: [u32; 13] = [1, 3, 6, 1, 4, 1, 4491, 2, 1, 20, 1, 3, 1];
+const SIDS: [u32; 12] = [1, 3, 6, 1, 2, 1, 10, 127, 1, 3, 4, 1];
+const CISCO_SIDS: [u32; 13] = [1, 3, 6, 1, 4, 1, 9, 9, 116, 1, 1, 3, 1];
+
+impl Family {
+    /// In the order in which they are looked for: the widest counters and the most told first.
+    pub const ALL: [Family; 3] = [Family::Qos3, Family::Ietf, Family::Draft];
+
+    /// For messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Draft => "DOCS-QOS-MIB (draft)",
+            Family::Ietf => "DOCS-IETF-QOS-MIB",
+            Family::Qos3 => "DOCS-QOS3-MIB",
+        }
+    }
+
+    /// Whether its octets and packets count to 2^32 only.
+    pub fn is_narrow(self) -> bool {
+        self == Family::Draft
+    }
+
+    fn root(self) -> &'static [u32] {
+        match self {
+            Family::Draft => &[1, 3, 6, 1, 2, 1, 10, 127, 7, 1],
+            Family::Ietf => &[1, 3, 6, 1, 2, 1, 127, 1],
+            Family::Qos3 => &[1, 3, 6, 1, 4, 1, 4491, 2, 1, 21, 1],
+        }
+    }
+
+    /// The column's object identifier, without an index. [`None`]: the family has no such column.
+    pub fn oid(self, column: Column) -> Option<Vec<u32>> {
+        use Column::*;
+        let modems = |number| joined(&MODEMS, &[1, number]);
+        let registrations = |number| joined(&REGISTRATIONS, &[number]);
+        let if_table = |number| joined(&[1, 3, 6, 1, 2, 1, 2, 2, 1], &[number]);
+        let ifx_table = |number| joined(&[1, 3, 6, 1, 2, 1, 31, 1, 1, 1], &[number]);
+        let flows = |table, number| joined(self.root(), &[table, 1, number]);
+        let sids = |number| joined(&SIDS, &[number]);
+        let cisco_sids = |number| joined(&CISCO_SIDS, &[number]);
+        // From the direction on, RFC 4323 numbers the columns of the log one lower than the two others.
+        let log = |number: u32| flows(7, number - u32::from(self == Family::Ietf && number > 10));
+        Some(match column {
+            ModemMac => modems(2),
+            ModemIp => modems(3),
+            ModemDown => modems(4),
+            ModemUp => modems(5),
+            ModemRegMode => modems(18),
+            ModemInetType => modems(20),
+            ModemInet => modems(21),
+            RegMac => registrations(2),
+            RegIpv4 => registrations(5),
+            IfDescr => if_table(2),
+            IfType => if_table(3),
+            IfName => ifx_table(1),
+            IfDiscontinuity => ifx_table(19),
+            Owner => flows(11, 3),
+            Packets => flows(4, 1),
+            Octets => flows(4, 2),
+            Created => flows(4, 3),
+            Active => flows(4, 4),
+            Drops => flows(4, 6),
+            Delays => flows(4, 7),
+            Direction => flows(3, if self == Family::Ietf { 3 } else { 7 }),
+            ClassName => flows(2, if self == Family::Ietf { 1 } else { 4 }),
+            Group if self == Family::Qos3 => flows(13, 2),
+            Group => return None,
+            LogDomain => log(2),
+            LogSfid => log(3),
+            LogMac => log(4),
+            LogPackets => log(5),
+            LogOctets => log(6),
+            LogDeleted => log(7),
+            LogCreated => log(8),
+            LogActive => log(9),
+            LogDirection => log(11),
+            LogClassName => log(13),
+            LogDrops => log(14),
+            LogDelays => log(15),
+            SidCreated => sids(5),
+            SidInOctets => sids(6),
+            SidInPackets => sids(7),
+            SidModem => sids(8),
+            SidHcInOctets => cisco_sids(5),
+            SidHcInPackets => cisco_sids(6),
+            SidHcOutOctets => cisco_sids(7),
+            SidHcOutPackets => cisco_sids(8),
+            Cpe => match self {
+                Family::Draft => vec![1, 3, 6, 1, 3, 83, 4, 1, 5, 1, 2],
+                Family::Ietf => vec![1, 3, 6, 1, 2, 1, 125, 1, 5, 1, 3],
+                Family::Qos3 => vec![1, 3, 6, 1, 4, 1, 4491, 2, 1, 10, 1, 3, 1, 3],
+            },
+        })
+    }
+
+    /// The cell of a flow in this column.
+    pub fn cell(self, column: Column, key: super::tables::FlowKey) -> Option<Vec<u32>> {
+        self.oid(column).map(|oid| joined(&oid, &[key.domain, key.id]))
+    }
+}
+
+impl Column {
+    /// Columns that are read together, so that the cells of a row come from one answer and fit together. The log is
+    /// read after all others: what ends in the meantime must be in it.
+    pub const MODEMS: &[Column] = &[
+        Column::ModemMac,
+        Column::ModemIp,
+        Column::ModemDown,
+        Column::ModemUp,
+        Column::ModemRegMode,
+        Column::ModemInetType,
+        Column::ModemInet,
+    ];
+    pub const REGISTRATIONS: &[Column] = &[Column::RegMac, Column::RegIpv4];
+    pub const INTERFACES: &[Column] = &[Column::IfDescr, Column::IfType, Column::IfName, Column::IfDiscontinuity];
+    pub const OWNERS: &[Column] = &[Column::Owner];
+    pub const FLOWS: &[Column] = &[
+        Column::Packets,
+        Column::Octets,
+        Column::Created,
+        Column::Active,
+        Column::Drops,
+        Column::Delays,
+        Column::Direction,
+    ];
+    pub const CLASSES: &[Column] = &[Column::ClassName];
+    pub const GROUPS: &[Column] = &[Column::Group];
+    pub const SIDS: &[Column] = &[
+        Column::SidCreated,
+        Column::SidInOctets,
+        Column::SidInPackets,
+        Column::SidModem,
+    ];
+    pub const CISCO_SIDS: &[Column] = &[
+        Column::SidHcInOctets,
+        Column::SidHcInPackets,
+        Column::SidHcOutOctets,
+        Column::SidHcOutPackets,
+    ];
+    pub const CPES: &[Column] = &[Column::Cpe];
+    pub const LOG: &[Column] = &[
+        Column::LogDomain,
+        Column::LogSfid,
+        Column::LogMac,
+        Column::LogPackets,
+        Column::LogOctets,
+        Column::LogDeleted,
+        Column::LogCreated,
+        Column::LogActive,
+        Column::LogDirection,
+        Column::LogClassName,
+        Column::LogDrops,
+        Column::LogDelays,
+    ];
+}
+
+fn joined(root: &[u32], rest: &[u32]) -> Vec<u32> {
+    [root, rest].concat()
+}

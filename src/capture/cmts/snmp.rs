@@ -1,0 +1,222 @@
+//! Reads the tables of a CMTS. The only place of the capture that knows the SNMP library and its runtime.
+//!
+//! One runtime on the caller's thread; a few tables are walked at the same time, each with one GETBULK outstanding.
+//! The columns of a table are asked for side by side and go on from the same row, so that the cells of a row always
+//! come from one answer. Every GETBULK asks for sysUpTime too: a CMTS that restarts meanwhile is found out at once, and
+//! the poll has failed. So it has when an object identifier does not increase, and when the time is up.
+//!
+//! The log is read last: what ends while the other tables are read must be in it.
+
+mod line;
+mod walk;
+
+use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
+
+use async_snmp::Oid;
+use tokio::{task::LocalSet, time::timeout};
+
+use super::family::{Column, Family};
+use super::join::{Span, join};
+use super::tables::{Cell, FlowKey, Tables};
+use crate::capture::SourceError;
+use crate::config::{AuthProtocol, PrivacyProtocol};
+use line::{Line, cell};
+
+/// Whom to ask, and how much.
+pub struct Settings {
+    pub host: String,
+    pub port: u16,
+    pub credentials: Credentials,
+    /// How long one answer may take.
+    pub answer_within: Duration,
+    /// How often a request is sent again that has had no answer.
+    pub retries: u32,
+    /// How long the whole poll may take.
+    pub limit: Duration,
+    /// Requests that are sent in a second, at most; at least 1.
+    pub requests_per_second: u32,
+    /// Tables that are walked at the same time, at least 1.
+    pub in_flight: usize,
+    /// Cells that are asked for in one request, at most. 36 of them fit into an unfragmented message.
+    pub cells: u32,
+    /// Whether the addresses behind the modems are read.
+    pub cpes: bool,
+}
+
+/// Never shown: there is no `Debug`.
+pub enum Credentials {
+    V2c {
+        community: String,
+    },
+    /// authPriv; nothing less is spoken.
+    V3 {
+        user: String,
+        auth_protocol: AuthProtocol,
+        auth_password: String,
+        privacy_protocol: PrivacyProtocol,
+        privacy_password: String,
+    },
+}
+
+/// What a CMTS has told.
+#[derive(Debug)]
+pub struct Answer {
+    pub tables: Tables,
+    /// sysName
+    pub host_name: Vec<u8>,
+    /// snmpEngineBoots, where it is shown.
+    pub boots: Option<u32>,
+    pub span: Span,
+    pub requests: u64,
+}
+
+/// Flows that are read again one by one, at most. More in doubt than this is no walk that was overtaken by a few.
+const MOST_READ_AGAIN: usize = 2000;
+
+/// Reads everything. `preferred` is the family of the last document: it is kept as long as it answers.
+pub fn poll(settings: &Settings, preferred: Option<Family>) -> Result<Answer, SourceError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| SourceError::Unavailable(format!("no runtime could be made: {e}")))?;
+    let local = LocalSet::new();
+    let late = || {
+        let limit = settings.limit.as_secs();
+        SourceError::Unavailable(format!(
+            "{}: the tables could not be read within {limit} s; allow more time or more requests per second",
+            settings.host
+        ))
+    };
+    let polled = runtime.block_on(local.run_until(async { timeout(settings.limit, read(settings, preferred)).await }));
+    drop(local);
+    // A name lookup that hangs is left behind, not waited for.
+    runtime.shutdown_background();
+    polled.unwrap_or_else(|_| Err(late()))
+}
+
+async fn read(settings: &Settings, preferred: Option<Family>) -> Result<Answer, SourceError> {
+    let line = Rc::new(Line::open(settings).await?);
+    let (host_name, boots, began_ticks) = scalars(&line).await?;
+    let family = family(&line, preferred).await?;
+    let tables = Rc::new(RefCell::new(Tables::new(family)));
+    let mut groups = vec![
+        Column::FLOWS,
+        Column::OWNERS,
+        Column::CLASSES,
+        Column::MODEMS,
+        Column::REGISTRATIONS,
+        Column::INTERFACES,
+        Column::GROUPS,
+    ];
+    if settings.cpes {
+        groups.push(Column::CPES);
+    }
+    walk_all(&line, &tables, groups, settings.in_flight).await?;
+    // Most CMTSs have no modem of DOCSIS 1.0 any more, and a SID for each modem.
+    if tables.borrow().modems.values().any(|modem| modem.mode == Some(1)) {
+        let groups = vec![Column::SIDS, Column::CISCO_SIDS];
+        walk_all(&line, &tables, groups, settings.in_flight).await?;
+    }
+    let mut span = Span {
+        began_ticks,
+        settled_ticks: began_ticks,
+        ended_ticks: line.uptime_ticks(),
+    };
+    let settled_ticks = span.ended_ticks;
+    if read_again(&line, &tables, span).await? {
+        span.settled_ticks = settled_ticks;
+    }
+    walk::table(&line, &tables, Column::LOG).await?;
+    span.ended_ticks = line.uptime_ticks();
+    let requests = line.requests();
+    // All walks have ended: nobody else holds the tables.
+    let tables = Rc::into_inner(tables).map(RefCell::into_inner);
+    Ok(Answer {
+        tables: tables.ok_or_else(|| SourceError::BadData("a walk has not ended".to_owned()))?,
+        host_name,
+        boots,
+        span,
+        requests,
+    })
+}
+
+/// sysName, snmpEngineBoots and sysUpTime.
+async fn scalars(line: &Line) -> Result<(Vec<u8>, Option<u32>, u32), SourceError> {
+    const UPTIME: [u32; 9] = [1, 3, 6, 1, 2, 1, 1, 3, 0];
+    const NAME: [u32; 9] = [1, 3, 6, 1, 2, 1, 1, 5, 0];
+    const BOOTS: [u32; 11] = [1, 3, 6, 1, 6, 3, 10, 2, 1, 2, 0];
+    let oids = [&UPTIME[..], &NAME, &BOOTS].map(Oid::from_slice);
+    let (mut uptime, mut name, mut boots) = (None, Vec::new(), None);
+    for varbind in line.get(&oids).await? {
+        match (varbind.oid.arcs(), cell(&varbind.value)) {
+            (oid, Some(Cell::Number(ticks))) if oid == UPTIME => uptime = u32::try_from(ticks).ok(),
+            (oid, Some(Cell::Octets(octets))) if oid == NAME => name = octets.iter().take(255).copied().collect(),
+            (oid, Some(Cell::Number(count))) if oid == BOOTS => boots = u32::try_from(count).ok(),
+            _ => {}
+        }
+    }
+    let uptime = uptime.ok_or_else(|| {
+        let next = "it must be visible, for without it no restart can be told";
+        SourceError::BadData(line.about(&format!("sysUpTime (1.3.6.1.2.1.1.3.0) was not given; {next}")))
+    })?;
+    line.saw(uptime)?;
+    Ok((name, boots, uptime))
+}
+
+/// The family whose octet counters are there. Without any there may be modems of DOCSIS 1.0 still.
+async fn family(line: &Line, preferred: Option<Family>) -> Result<Family, SourceError> {
+    for family in preferred.into_iter().chain(Family::ALL) {
+        if walk::is_there(line, family, Column::Octets).await? {
+            return Ok(family);
+        }
+    }
+    Ok(preferred.unwrap_or(Family::Qos3))
+}
+
+/// Walks the tables, `in_flight` of them at a time.
+async fn walk_all(
+    line: &Rc<Line>,
+    tables: &Rc<RefCell<Tables>>,
+    groups: Vec<&'static [Column]>,
+    in_flight: usize,
+) -> Result<(), SourceError> {
+    let waiting = Rc::new(RefCell::new(VecDeque::from(groups)));
+    let mut walks = tokio::task::JoinSet::new();
+    for _ in 0..in_flight.max(1) {
+        let (line, tables, waiting) = (line.clone(), tables.clone(), waiting.clone());
+        walks.spawn_local(async move {
+            loop {
+                let Some(group) = waiting.borrow_mut().pop_front() else {
+                    return Ok(());
+                };
+                walk::table(&line, &tables, group).await?;
+            }
+        });
+    }
+    while let Some(ended) = walks.join_next().await {
+        ended.unwrap_or_else(|e| Err(SourceError::BadData(format!("a walk was given up: {e}"))))?;
+    }
+    Ok(())
+}
+
+/// Reads the flows again that are in doubt. Whether there were any.
+async fn read_again(line: &Line, tables: &RefCell<Tables>, span: Span) -> Result<bool, SourceError> {
+    // What is hidden as a whole does not come to light by asking again: the caller's join will say so.
+    let Ok(poll) = join(&tables.borrow(), span) else {
+        return Ok(false);
+    };
+    let keys: Vec<FlowKey> = poll.doubts.all().collect();
+    if keys.is_empty() || keys.len() > MOST_READ_AGAIN {
+        return Ok(false);
+    }
+    for key in &keys {
+        tables.borrow_mut().forget(*key);
+    }
+    if poll.doubts.is_of_owners() || keys.iter().any(|key| !tables.borrow().owners.contains_key(key)) {
+        walk::table(line, tables, Column::OWNERS).await?;
+    }
+    for key in keys {
+        walk::row(line, tables, key).await?;
+    }
+    Ok(true)
+}

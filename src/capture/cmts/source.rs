@@ -1,0 +1,94 @@
+//! The source `cmts`: one poll, joined and compared, as records.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+
+use super::baseline::Baseline;
+use super::compare::{Reading, compare};
+use super::join::{Poll, join};
+use super::snmp::{self, Answer, Settings};
+use super::usage::{self, Options};
+use crate::capture::{Asked, Captured, RecordSink, Source, SourceError};
+
+pub struct Cmts {
+    pub name: String,
+    pub settings: Settings,
+    pub options: Options,
+    /// CMTSipAddress.
+    pub address: Option<Ipv4Addr>,
+}
+
+impl Source for Cmts {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        Some(self.settings.limit)
+    }
+
+    fn capture(&self, asked: &Asked<'_>, records: &mut dyn RecordSink) -> Result<Captured, SourceError> {
+        let started = Instant::now();
+        let before = asked.baseline.map(Baseline::read);
+        let preferred = before
+            .as_ref()
+            .and_then(|before| before.as_ref().ok())
+            .map(|before| before.family);
+        let answer = snmp::poll(&self.settings, preferred)?;
+        let poll = join(&answer.tables, answer.span)
+            .map_err(|hidden| SourceError::Denied(format!("{}: {hidden}", self.settings.host)))?;
+        // By the clock of the capture, when sysUpTime was read last.
+        let read = TimeDelta::from_std(started.elapsed()).ok();
+        let read = read
+            .and_then(|taken| asked.now.checked_add_signed(taken))
+            .unwrap_or(asked.now);
+        let reading = Reading {
+            family: answer.tables.family,
+            boots: answer.boots,
+            span: answer.span,
+            read_ms: read.timestamp_millis(),
+        };
+        let outcome = compare(&poll, &answer.tables.interfaces, reading, before);
+        let cmts = usage::Cmts {
+            now: asked.now,
+            host_name: &answer.host_name,
+            address: self.address,
+            uptime_ticks: answer.span.ended_ticks,
+            read,
+            interfaces: &answer.tables.interfaces,
+            modems: &poll.modems,
+            former: &outcome.former,
+            options: self.options,
+        };
+        cmts.push(&poll.live, &outcome.stopped, records)?;
+        let missing: Vec<String> = poll.missing().into_iter().chain(outcome.missing).collect();
+        let remarks: Vec<String> = outcome.remarks.into_iter().chain(remarks(&answer, &poll)).collect();
+        Ok(Captured {
+            incomplete: (!missing.is_empty()).then(|| missing.join("; ")),
+            remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
+            baseline: outcome.baseline.map(|baseline| baseline.to_octets()),
+        })
+    }
+}
+
+fn remarks(answer: &Answer, poll: &Poll) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if poll.live.iter().any(|flow| flow.narrow) {
+        remarks.push("some octets are counted in 32 bits, which wrap unseen".to_owned());
+    }
+    if !poll.hidden.is_empty() {
+        remarks.push(format!("not visible to this community or user: {:?}", poll.hidden));
+    }
+    if poll.multicast > 0 {
+        remarks.push(format!("{} multicast flows are nobody's usage", poll.multicast));
+    }
+    if let Some((column, index)) = &answer.tables.first_unusable {
+        let count = answer.tables.unusable;
+        remarks.push(format!(
+            "{count} values were of no use, the first is {column:?} of row {index:?}"
+        ));
+    }
+    remarks
+}

@@ -1,0 +1,45 @@
+"""Serves the objects of a file to snmpd's pass_persist: `rows.py FILE`, each line `OID|TAG|VALUE` in the order of OIDs."""
+import bisect
+import os
+import sys
+
+KINDS = {"2": "integer", "4": "string", "4x": "octet", "6": "objectid", "64": "ipaddress", "65": "counter",
+         "66": "gauge", "67": "timeticks", "70": "counter64"}
+
+
+def number(oid):
+    return [int(part) for part in oid.strip(".").split(".")]
+
+
+def load(path):
+    rows = [line.rstrip("\n").split("|", 2) for line in open(path)]
+    return [number(oid) for oid, _, _ in rows], rows
+
+
+def shown(oid, kind, value):
+    if kind == "4x":
+        value = " ".join(value[at:at + 2] for at in range(0, len(value), 2))
+    return f".{oid}\n{KINDS[kind]}\n{value}\n"
+
+
+def main(path):
+    stamp, places, rows = None, [], []
+    for command in iter(sys.stdin.readline, ""):
+        command = command.strip()
+        if command == "PING":
+            print("PONG", flush=True)
+            continue
+        if not command:
+            return
+        wanted = number(sys.stdin.readline())
+        # Another file that was renamed over the old one is the next poll.
+        if (now := os.stat(path).st_ino) != stamp:
+            stamp, (places, rows) = now, load(path)
+        at = bisect.bisect_left(places, wanted)
+        if command == "getnext" and at < len(places) and places[at] == wanted:
+            at += 1
+        found = at < len(places) and (command == "getnext" or places[at] == wanted)
+        print(shown(*rows[at]) if found else "NONE\n", end="", flush=True)
+
+
+main(sys.argv[1])
