@@ -112,7 +112,7 @@ pub enum Action {
     Stop(Collector, SessionStopReason),
     /// Send KEEP_ALIVE: some collectors acknowledge when something comes, and not by a clock.
     Nudge(Collector),
-    /// Send an ERROR of this session; the connection stays.
+    /// Send a session ERROR; the connection stays.
     SessionError(Collector, ErrorKind),
     /// The collector can be chosen from now on.
     Ready(Collector),
