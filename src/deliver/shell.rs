@@ -118,13 +118,18 @@ impl Shell {
 /// It is right only if what it was told to read was there by then. So one that is not the right one says nothing.
 pub struct Hashing {
     talk: Box<dyn Conversation>,
+    /// Blocks that it was told to read.
     told: u64,
 }
+
+/// Octets that are read there at once: head(1) takes pieces so small that it costs more than the checksum.
+const BLOCK: u64 = 64 << 10;
 
 impl Hashing {
     pub fn start(ssh: &mut dyn Ssh, path: &str) -> Result<Self> {
         let script = format!(
-            "exec 3<{} || exit; echo {MARK}; while read -r n; do head -c \"$n\" <&3; done | {SHA256}",
+            "exec 3<{} || exit; echo {MARK}; \
+             while read -r n; do dd bs={BLOCK} count=\"$n\" <&3 2>/dev/null; done | {SHA256}",
             quoted(path)
         );
         Ok(Hashing {
@@ -134,20 +139,24 @@ impl Hashing {
     }
 
     /// So many octets of the file are there.
-    pub fn there_are(&mut self, octets: u64) -> Result<()> {
-        let more = octets.saturating_sub(self.told);
+    pub fn there_are(&mut self, octets: u64) {
+        self.read_up_to(octets / BLOCK);
+    }
+
+    fn read_up_to(&mut self, blocks: u64) {
+        let more = blocks.saturating_sub(self.told);
         if more > 0 {
             // It may have ended: there may be no shell at all.
             let _ = self.talk.write_all(format!("{more}\n").as_bytes());
-            self.told = octets;
+            self.told = blocks;
         }
-        Ok(())
     }
 
     /// The checksum, if there is one.
     pub fn end(mut self, octets: u64, patience: Duration) -> Result<Option<String>> {
         self.talk.patience(patience);
-        self.there_are(octets)?;
+        // The last block is seldom a whole one.
+        self.read_up_to(octets.div_ceil(BLOCK));
         Ok(answer_of(self.talk, patience)?.and_then(|lines| found(&lines).1))
     }
 }
@@ -265,6 +274,8 @@ pub fn unfinished(lines: &[String], name: &str) -> DeliveryError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document;
+    use sha2::{Digest, Sha256};
     use std::process::Command;
 
     fn run(script: &str) -> String {
@@ -319,22 +330,25 @@ mod tests {
 
     #[test]
     fn a_checksum_is_made_while_the_file_grows() {
-        use std::io::Write;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("it's growing");
-        let mut file = std::fs::File::create(&path).unwrap();
+        let path = path.to_str().unwrap();
+        let all: Vec<u8> = (0..3 * BLOCK / 2).map(|i| (i % 251) as u8).collect();
+        let sum = document::hex(&Sha256::digest(&all));
+        let octets = all.len() as u64;
         let limit = Duration::from_secs(10);
         let mut ssh = here(directory.path());
-        let mut hashing = Hashing::start(ssh.as_mut(), path.to_str().unwrap()).unwrap();
-        file.write_all(b"hel").unwrap();
-        hashing.there_are(2).unwrap();
-        file.write_all(b"lo").unwrap();
-        assert_eq!(hashing.end(5, limit).unwrap().as_deref(), Some(SUM));
+        std::fs::write(path, &all[..BLOCK as usize + 1]).unwrap();
+        let mut hashing = Hashing::start(ssh.as_mut(), path).unwrap();
+        hashing.there_are(BLOCK + 1);
+        let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+        file.write_all(&all[BLOCK as usize + 1..]).unwrap();
+        assert_eq!(hashing.end(octets, limit).unwrap(), Some(sum.clone()));
         // What comes too late is not in it.
-        let mut hashing = Hashing::start(ssh.as_mut(), path.to_str().unwrap()).unwrap();
-        hashing.there_are(4).unwrap();
-        assert_ne!(hashing.end(4, limit).unwrap().as_deref(), Some(SUM));
+        std::fs::write(path, &all[..BLOCK as usize]).unwrap();
+        let hashing = Hashing::start(ssh.as_mut(), path).unwrap();
+        assert_ne!(hashing.end(octets, limit).unwrap(), Some(sum));
         let missing = Hashing::start(ssh.as_mut(), "/no/such").unwrap();
-        assert_eq!(missing.end(5, limit).unwrap(), None);
+        assert_eq!(missing.end(octets, limit).unwrap(), None);
     }
 }

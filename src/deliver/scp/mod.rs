@@ -213,7 +213,7 @@ impl Scp {
                     hashing = Some(Hashing::start(self.ssh.as_mut(), partial)?);
                 }
                 if let Some(hashing) = &mut hashing {
-                    hashing.there_are(sent.saturating_sub(beside::ON_THE_WAY))?;
+                    hashing.there_are(sent.saturating_sub(beside::ON_THE_WAY));
                 }
                 shell.ask(&shell::sync(partial), patience).map(drop)
             },

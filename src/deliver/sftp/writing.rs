@@ -133,10 +133,10 @@ impl Syncing<'_> {
         if let Some(ssh) = self.ssh.take() {
             self.hashing = Some(Hashing::start(ssh, self.partial)?);
         }
-        match &mut self.hashing {
-            Some(hashing) => hashing.there_are(octets),
-            None => Ok(()),
+        if let Some(hashing) = &mut self.hashing {
+            hashing.there_are(octets);
         }
+        Ok(())
     }
 
     fn sync(&mut self, target: &Target, shipment: &Shipment<'_>) -> Result<()> {
@@ -158,7 +158,7 @@ impl Syncing<'_> {
     /// and whether it has been found to be so by its SHA-256.
     pub fn end(&mut self, target: &Target, shipment: &Shipment<'_>) -> Result<(bool, bool)> {
         if let Some(hashing) = &mut self.hashing {
-            hashing.there_are(shipment.octets)?;
+            hashing.there_are(shipment.octets);
         }
         self.sync(target, shipment)?;
         let sum = match self.hashing.take() {
