@@ -134,7 +134,8 @@ impl Tally {
         let (noun, total, counts) = (self.noun, self.total as u64, Arc::clone(&self.counts));
         let draw = move || {
             let is_over = |patience| ended.recv_timeout(patience) != Err(mpsc::RecvTimeoutError::Timeout);
-            if is_over(patience) {
+            // Many are worth a bar even if they have answered before this thread runs.
+            if !patience.is_zero() && is_over(patience) {
                 return;
             }
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
