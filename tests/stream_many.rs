@@ -143,9 +143,8 @@ fn arrived(place: &Place, collector: &Collector, wanted: impl Iterator<Item = u6
     let taken = names(&collector.directory);
     assert_eq!(taken.len() as u64, DOCUMENTS + 1);
     for name in taken {
-        let at = copies
-            .iter()
-            .position(|copy| *copy == digest(&collector.directory.join(&name)));
+        let digest = digest(&collector.directory.join(&name));
+        let at = copies.iter().position(|copy| *copy == digest);
         copies.swap_remove(at.unwrap_or_else(|| panic!("{name} is not what the archive holds")));
     }
 }
