@@ -183,7 +183,7 @@ fn sources(config: &Config, problem: &mut impl FnMut(&str, String)) {
             );
         }
         match source.check(&config.capture) {
-            Ok(config::Source::Device(_)) => {}
+            Ok(config::Source::Device(_) | config::Source::Cmts(_)) => {}
             Ok(linux) => {
                 if let Err(reason) = capture::open(&linux, config) {
                     problem(&format!("source[{index}]"), reason);
