@@ -5,7 +5,6 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
-    num::{NonZeroU16, NonZeroU32},
     time::Duration,
 };
 
@@ -31,11 +30,11 @@ pub struct Cmts {
     pub answer_timeout: Span,
     /// How often a request is sent again that has had no answer.
     pub retries: u8,
-    pub most_requests_per_second: NonZeroU32,
+    pub most_requests_per_second: u32,
     /// Requests that wait for their answer at the same time, at most.
-    pub in_flight: NonZeroU16,
+    pub in_flight: u16,
     /// Rows that one GETBULK asks for, at most.
-    pub most_repetitions: NonZeroU16,
+    pub most_repetitions: u16,
     pub records: CmtsRecords,
     pub flow_aggregate: bool,
     pub cpe_list_suppress: bool,
@@ -80,9 +79,9 @@ const PORT: u16 = 161;
 const TIMEOUT: Span = Span::seconds(900);
 const ANSWER_TIMEOUT: Span = Span::seconds(5);
 const RETRIES: u8 = 3;
-const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(200).unwrap();
-const IN_FLIGHT: NonZeroU16 = NonZeroU16::new(4).unwrap();
-const REPETITIONS: NonZeroU16 = NonZeroU16::new(36).unwrap();
+const REQUESTS_PER_SECOND: u32 = 200;
+const IN_FLIGHT: u16 = 4;
+const REPETITIONS: u16 = 36;
 
 impl SourceTable {
     /// The CMTS that the table describes; what is wrong with it is added to `found`.
@@ -137,12 +136,9 @@ impl SourceTable {
             timeout: self.timeout.unwrap_or(TIMEOUT),
             answer_timeout: self.answer_timeout.unwrap_or(ANSWER_TIMEOUT),
             retries: self.retries.unwrap_or(RETRIES),
-            most_requests_per_second: self
-                .most_requests_per_second
-                .and_then(NonZeroU32::new)
-                .unwrap_or(REQUESTS_PER_SECOND),
-            in_flight: self.in_flight.and_then(NonZeroU16::new).unwrap_or(IN_FLIGHT),
-            most_repetitions: self.most_repetitions.and_then(NonZeroU16::new).unwrap_or(REPETITIONS),
+            most_requests_per_second: self.most_requests_per_second.unwrap_or(REQUESTS_PER_SECOND),
+            in_flight: self.in_flight.unwrap_or(IN_FLIGHT),
+            most_repetitions: self.most_repetitions.unwrap_or(REPETITIONS),
             records: self.records.unwrap_or_default(),
             flow_aggregate: self.flow_aggregate,
             cpe_list_suppress: self.cpe_list_suppress,
@@ -266,10 +262,7 @@ mod tests {
         assert_eq!((cmts.name.as_str(), cmts.port), ("cmts", 161));
         assert_eq!(cmts.source_address, Some(Ipv4Addr::new(192, 0, 2, 7)));
         assert_eq!(cmts.records, CmtsRecords::Docsis);
-        assert_eq!(
-            (cmts.timeout, cmts.most_requests_per_second.get()),
-            (Span::seconds(900), 200)
-        );
+        assert_eq!((cmts.timeout, cmts.most_requests_per_second), (Span::seconds(900), 200));
         let named = check("address = 'cmts1.example.net'\ncommunity = { env = 'NOT_SET' }").unwrap();
         assert_eq!(named.source_address, None);
     }

@@ -37,9 +37,9 @@ impl Configured {
                 answer_within: config.answer_timeout.0,
                 retries: config.retries.into(),
                 limit: config.timeout.0,
-                requests_per_second: config.most_requests_per_second.get(),
-                in_flight: config.in_flight.get().into(),
-                cells: config.most_repetitions.get().into(),
+                requests_per_second: Some(config.most_requests_per_second),
+                in_flight: config.in_flight,
+                most_repetitions: config.most_repetitions,
                 cpes: !config.cpe_list_suppress,
             },
             options: Options {
