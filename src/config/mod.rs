@@ -180,6 +180,9 @@ pub enum Profile {
     Full,
     /// The usage only, for collectors that know only the CMTS.
     CiscoSamis,
+    /// The same with another number in the header, for collectors that go by it.
+    #[serde(rename = "cisco-samis-3.5")]
+    CiscoSamis35,
 }
 
 impl Config {
