@@ -19,7 +19,7 @@ use billdrop::{
             join::{Flow, Poll, join},
             snmp::{self, Credentials, Settings},
             source::Cmts,
-            usage::Options,
+            usage::{Kind, Options},
         },
     },
     config::{AuthProtocol, PrivacyProtocol},
@@ -41,6 +41,7 @@ fn settings(port: u16, credentials: Credentials) -> Settings {
         requests_per_second: 1000,
         in_flight: 4,
         cells: 36,
+        records: Kind::Docsis,
         cpes: true,
     }
 }
@@ -209,6 +210,7 @@ fn a_flow_that_ends_has_exactly_one_stop_record_in_three_documents() {
         settings: settings(agent.port, v2c()),
         options: Options::default(),
         address: None,
+        address6: None,
     };
     let begin: DateTime<Utc> = "2026-01-08T00:00:00Z".parse().unwrap();
     let mut baseline = None;

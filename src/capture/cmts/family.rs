@@ -4,6 +4,8 @@
 //! draft is DOCS-QOS-MIB (draft-ietf-ipcdn-qos-mib-06, octets in 32 bits), ietf is DOCS-IETF-QOS-MIB (RFC 4323), qos3
 //! is DOCS-QOS3-MIB. Modems, interfaces and SIDs stand at one place whatever the family.
 
+use super::usage::Kind;
+
 /// Which tables count the flows of a CMTS. The same for a whole poll: counters of two families are never mixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -167,6 +169,24 @@ impl Family {
                 Family::Qos3 => vec![1, 3, 6, 1, 4, 1, 4491, 2, 1, 10, 1, 3, 1, 3],
             },
         })
+    }
+
+    /// The tables that are read for these records, those that are wanted first at the front. SIDs and the log are not
+    /// among them.
+    pub fn groups(self, _records: Kind, cpes: bool) -> Vec<&'static [Column]> {
+        let mut groups = vec![
+            Column::FLOWS,
+            Column::OWNERS,
+            Column::CLASSES,
+            Column::MODEMS,
+            Column::REGISTRATIONS,
+            Column::INTERFACES,
+            Column::GROUPS,
+        ];
+        if cpes {
+            groups.push(Column::CPES);
+        }
+        groups
     }
 
     /// The cell of a flow in this column.

@@ -18,6 +18,7 @@ use tokio::{task::LocalSet, time::timeout};
 use super::family::{Column, Family};
 use super::join::{Span, join};
 use super::tables::{Cell, FlowKey, Tables};
+use super::usage::Kind;
 use crate::capture::SourceError;
 use crate::config::{AuthProtocol, PrivacyProtocol};
 use line::{Line, cell};
@@ -39,6 +40,8 @@ pub struct Settings {
     pub in_flight: usize,
     /// Cells that are asked for in one request, at most. 36 of them fit into an unfragmented message.
     pub cells: u32,
+    /// What is to be read: all that these records need.
+    pub records: Kind,
     /// Whether the addresses behind the modems are read.
     pub cpes: bool,
 }
@@ -99,18 +102,7 @@ async fn read(settings: &Settings, preferred: Option<Family>) -> Result<Answer, 
     let (host_name, boots, began_ticks) = scalars(&line).await?;
     let family = family(&line, preferred).await?;
     let tables = Rc::new(RefCell::new(Tables::new(family)));
-    let mut groups = vec![
-        Column::FLOWS,
-        Column::OWNERS,
-        Column::CLASSES,
-        Column::MODEMS,
-        Column::REGISTRATIONS,
-        Column::INTERFACES,
-        Column::GROUPS,
-    ];
-    if settings.cpes {
-        groups.push(Column::CPES);
-    }
+    let groups = family.groups(settings.records, settings.cpes);
     walk_all(&line, &tables, groups, settings.in_flight).await?;
     // Most CMTSs have no modem of DOCSIS 1.0 any more, and a SID for each modem.
     if tables.borrow().modems.values().any(|modem| modem.mode == Some(1)) {

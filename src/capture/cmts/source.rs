@@ -1,6 +1,6 @@
 //! The source `cmts`: one poll, joined and compared, as records.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -16,8 +16,9 @@ pub struct Cmts {
     pub name: String,
     pub settings: Settings,
     pub options: Options,
-    /// CMTSipAddress.
+    /// The addresses of the CMTS in its records: CMTSipAddress, CmtsIpv6Addr.
     pub address: Option<Ipv4Addr>,
+    pub address6: Option<Ipv6Addr>,
 }
 
 impl Source for Cmts {
@@ -55,14 +56,15 @@ impl Source for Cmts {
             now: asked.now,
             host_name: &answer.host_name,
             address: self.address,
+            address6: self.address6,
             uptime_ticks: answer.span.ended_ticks,
             read,
-            interfaces: &answer.tables.interfaces,
-            modems: &poll.modems,
-            former: &outcome.former,
+            tables: &answer.tables,
+            poll: &poll,
+            outcome: &outcome,
             options: self.options,
         };
-        cmts.push(&poll.live, &outcome.stopped, records)?;
+        cmts.push(records)?;
         let missing: Vec<String> = poll.missing().into_iter().chain(outcome.missing).collect();
         let remarks: Vec<String> = outcome.remarks.into_iter().chain(remarks(&answer, &poll)).collect();
         Ok(Captured {

@@ -147,14 +147,15 @@ fn records(tables: &Tables, poll: &Poll, outcome: &Outcome, reading: Reading, op
         now: now(),
         host_name: b"cmts1.example.net",
         address: Some([192, 0, 2, 1].into()),
+        address6: Some("2001:db8::1".parse().unwrap()),
         uptime_ticks: reading.span.ended_ticks,
         read: now(),
-        interfaces: &tables.interfaces,
-        modems: &poll.modems,
-        former: &outcome.former,
+        tables,
+        poll,
+        outcome,
         options,
     };
-    cmts.push(&poll.live, &outcome.stopped, &mut records).unwrap();
+    cmts.push(&mut records).unwrap();
     records
 }
 

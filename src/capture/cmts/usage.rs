@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::join::{Flow, Modem, interface_name};
-use super::tables::{InterfaceRow, Mac};
+use super::compare::Outcome;
+use super::join::{Flow, Modem, Poll, interface_name};
+use super::tables::{Mac, Tables};
 use super::uptime;
 use crate::capture::RecordSink;
 use crate::record::{DOCSIS, Record, Text, Value};
@@ -36,17 +37,18 @@ pub struct Options {
 
 /// What all records of one CMTS have in common, and where their names are found.
 pub struct Cmts<'a> {
+    /// The time of the document.
     pub now: DateTime<Utc>,
     /// sysName.
     pub host_name: &'a [u8],
     pub address: Option<Ipv4Addr>,
+    pub address6: Option<Ipv6Addr>,
     /// sysUpTime at `read`: the same in all records.
     pub uptime_ticks: u32,
     pub read: DateTime<Utc>,
-    pub interfaces: &'a BTreeMap<u32, InterfaceRow>,
-    pub modems: &'a BTreeMap<Mac, Modem>,
-    /// Modems that are not there any more.
-    pub former: &'a BTreeMap<Mac, Modem>,
+    pub tables: &'a Tables,
+    pub poll: &'a Poll,
+    pub outcome: &'a Outcome,
     pub options: Options,
 }
 
@@ -54,8 +56,9 @@ const INTERIM: i32 = 1;
 const STOP: i32 = 2;
 
 impl Cmts<'_> {
-    /// Pushes a record for each flow: Interim for `live`, Stop for `stopped`.
-    pub fn push(&self, live: &[Flow], stopped: &[Flow], records: &mut dyn RecordSink) -> io::Result<()> {
+    /// Pushes a record for each flow: Interim for what is there, Stop for what has ended.
+    pub fn push(&self, records: &mut dyn RecordSink) -> io::Result<()> {
+        let (live, stopped) = (&self.poll.live, &self.outcome.stopped);
         let wanted = |flow: &&Flow| self.options.full_records || flow.octets > 0 || flow.packets > 0;
         if self.options.flow_aggregate {
             for flow in sums(live.iter().filter(wanted)).iter().chain(&sums(stopped)) {
@@ -71,13 +74,21 @@ impl Cmts<'_> {
 
     fn record(&self, flow: &Flow) -> Record {
         let text = |octets: &[u8]| Value::from(Text::lossy(octets).0);
-        let name = |index: u32| text(interface_name(self.interfaces.get(&index)));
+        let name = |index: u32| text(interface_name(self.tables.interfaces.get(&index)));
         let address = |address: Option<Ipv4Addr>| address.map_or(Value::Absent, Value::Ipv4);
         let int = |number: u32| i32::try_from(number).map_or(Value::Absent, Value::Int);
         let nothing = Modem::default();
-        let modem = self.modems.get(&flow.mac).or_else(|| self.former.get(&flow.mac));
+        let modem = self
+            .poll
+            .modems
+            .get(&flow.mac)
+            .or_else(|| self.outcome.former.get(&flow.mac));
         let modem = modem.unwrap_or(&nothing);
-        let up_type = self.interfaces.get(&modem.up).and_then(|interface| interface.kind);
+        let up_type = self
+            .tables
+            .interfaces
+            .get(&modem.up)
+            .and_then(|interface| interface.kind);
         let cpes = match self.options.cpe_list_suppress {
             true => Vec::new(),
             false => modem.cpes.iter().copied().map(Value::Ipv4).collect(),
