@@ -38,9 +38,9 @@ fn settings(port: u16, credentials: Credentials) -> Settings {
         answer_within: Duration::from_secs(10),
         retries: 2,
         limit: Duration::from_secs(120),
-        requests_per_second: 1000,
+        requests_per_second: Some(1000),
         in_flight: 4,
-        cells: 36,
+        most_repetitions: 36,
         records: Kind::Docsis,
         cpes: true,
     }
@@ -139,7 +139,7 @@ fn an_agent_that_answers_at_most_a_few_values_is_read_to_the_end() {
 fn no_more_requests_are_sent_in_a_second_than_configured() {
     let agent = Agent::start(FIRST, "");
     let mut settings = settings(agent.port, v2c());
-    settings.requests_per_second = 40;
+    settings.requests_per_second = Some(40);
     let start = Instant::now();
     let answer = snmp::poll(&settings, None).unwrap();
     let seconds = start.elapsed().as_secs_f64();
@@ -159,7 +159,7 @@ fn wrong_credentials_and_time_that_is_up_are_failures() {
     let refused = snmp::poll(&quick, None).unwrap_err();
     assert!(!refused.to_string().contains("another password"), "{refused}");
     let mut slow = settings(agent.port, v2c());
-    (slow.requests_per_second, slow.limit) = (1, Duration::from_secs(2));
+    (slow.requests_per_second, slow.limit) = (Some(1), Duration::from_secs(2));
     let late = snmp::poll(&slow, None).unwrap_err();
     assert!(
         matches!(&late, SourceError::Unavailable(why) if why.contains("within 2 s")),

@@ -61,6 +61,8 @@ pub enum Column {
     LogClassName,
     LogDrops,
     LogDelays,
+    /// Never read: it is set to release an entry.
+    LogControl,
     /// docsIfCmtsServiceTable, by MAC domain and SID: modems of DOCSIS 1.0.
     SidCreated,
     SidInOctets,
@@ -155,6 +157,7 @@ impl Family {
             LogClassName => log(13),
             LogDrops => log(14),
             LogDelays => log(15),
+            LogControl => log(16),
             SidCreated => sids(5),
             SidInOctets => sids(6),
             SidInPackets => sids(7),

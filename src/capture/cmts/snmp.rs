@@ -8,6 +8,7 @@
 //! The log is read last: what ends while the other tables are read must be in it.
 
 mod line;
+mod release;
 mod walk;
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
@@ -23,6 +24,8 @@ use crate::capture::SourceError;
 use crate::config::{AuthProtocol, PrivacyProtocol};
 use line::{Line, cell};
 
+pub use release::{Entry, Released, release};
+
 /// Whom to ask, and how much.
 pub struct Settings {
     pub host: String,
@@ -34,12 +37,12 @@ pub struct Settings {
     pub retries: u32,
     /// How long the whole poll may take.
     pub limit: Duration,
-    /// Requests that are sent in a second, at most; at least 1.
-    pub requests_per_second: u32,
-    /// Tables that are walked at the same time, at least 1.
-    pub in_flight: usize,
-    /// Cells that are asked for in one request, at most. 36 of them fit into an unfragmented message.
-    pub cells: u32,
+    /// Requests that are sent in a second, at most, with those that are sent again. At least 1; [`None`]: as the answers come.
+    pub requests_per_second: Option<u32>,
+    /// Requests that wait for an answer at the same time, at most; at least 1.
+    pub in_flight: u16,
+    /// Rows that are asked for in one request, at most: the max-repetitions of GETBULK, at least 1.
+    pub most_repetitions: u16,
     /// What is to be read: all that these records need.
     pub records: Kind,
     /// Whether the addresses behind the modems are read.
@@ -78,6 +81,11 @@ const MOST_READ_AGAIN: usize = 2000;
 
 /// Reads everything. `preferred` is the family of the last document: it is kept as long as it answers.
 pub fn poll(settings: &Settings, preferred: Option<Family>) -> Result<Answer, SourceError> {
+    within_limit(settings, read(settings, preferred))
+}
+
+/// Runs it to its end, or until the time is up.
+fn within_limit<T>(settings: &Settings, work: impl Future<Output = Result<T, SourceError>>) -> Result<T, SourceError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -86,28 +94,28 @@ pub fn poll(settings: &Settings, preferred: Option<Family>) -> Result<Answer, So
     let late = || {
         let limit = settings.limit.as_secs();
         SourceError::Unavailable(format!(
-            "{}: the tables could not be read within {limit} s; allow more time or more requests per second",
+            "{}: not done within {limit} s; allow more time or more requests per second",
             settings.host
         ))
     };
-    let polled = runtime.block_on(local.run_until(async { timeout(settings.limit, read(settings, preferred)).await }));
+    let done = runtime.block_on(local.run_until(async { timeout(settings.limit, work).await }));
     drop(local);
     // A name lookup that hangs is left behind, not waited for.
     runtime.shutdown_background();
-    polled.unwrap_or_else(|_| Err(late()))
+    done.unwrap_or_else(|_| Err(late()))
 }
 
 async fn read(settings: &Settings, preferred: Option<Family>) -> Result<Answer, SourceError> {
-    let line = Rc::new(Line::open(settings).await?);
+    let line = Rc::new(Line::open(settings, None).await?);
     let (host_name, boots, began_ticks) = scalars(&line).await?;
     let family = family(&line, preferred).await?;
     let tables = Rc::new(RefCell::new(Tables::new(family)));
     let groups = family.groups(settings.records, settings.cpes);
-    walk_all(&line, &tables, groups, settings.in_flight).await?;
+    walk_all(&line, &tables, groups, settings.in_flight.into()).await?;
     // Most CMTSs have no modem of DOCSIS 1.0 any more, and a SID for each modem.
     if tables.borrow().modems.values().any(|modem| modem.mode == Some(1)) {
         let groups = vec![Column::SIDS, Column::CISCO_SIDS];
-        walk_all(&line, &tables, groups, settings.in_flight).await?;
+        walk_all(&line, &tables, groups, settings.in_flight.into()).await?;
     }
     let mut span = Span {
         began_ticks,

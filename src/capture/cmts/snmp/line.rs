@@ -17,6 +17,8 @@ use crate::config::{AuthProtocol, PrivacyProtocol};
 
 /// A poll that reads more cells than this is of no CMTS: it is an agent that makes rows up.
 const MOST_CELLS: u64 = 20_000_000;
+/// Cells that fit into a message that no network cuts into pieces.
+const UNFRAGMENTED: u32 = 36;
 /// So many answers in time let the next request ask for more again.
 const GOOD_ANSWERS: u32 = 16;
 
@@ -26,6 +28,7 @@ pub struct Line {
     retries: u32,
     answer_within: Duration,
     gap: Duration,
+    most_repetitions: u32,
     next: Slot<Instant>,
     requests: Slot<u64>,
     cells: Slot<u64>,
@@ -38,9 +41,14 @@ pub struct Line {
 }
 
 impl Line {
-    pub async fn open(settings: &Settings) -> Result<Self, SourceError> {
-        let auth = auth(&settings.credentials)
-            .map_err(|e| SourceError::Denied(format!("{}: SNMP version 3 cannot be used: {e}", settings.host)))?;
+    /// `community`: in place of the configured one.
+    pub async fn open(settings: &Settings, community: Option<&str>) -> Result<Self, SourceError> {
+        let auth = match (community, &settings.credentials) {
+            (Some(community), Credentials::V2c { .. }) => Ok(Auth::v2c(community.to_owned())),
+            (_, credentials) => auth(credentials),
+        };
+        let auth =
+            auth.map_err(|e| SourceError::Denied(format!("{}: SNMP version 3 cannot be used: {e}", settings.host)))?;
         let opened = Client::builder((settings.host.as_str(), settings.port), auth)
             .request_timeout(settings.answer_within)
             // Asking again is decided here, because it may be for less.
@@ -48,18 +56,19 @@ impl Line {
             .connect()
             .await;
         let client = opened.map_err(|e| SourceError::Unavailable(format!("{}: {e}", settings.host)))?;
-        let cells = settings.cells.max(1);
+        let gap = settings.requests_per_second;
         Ok(Line {
             client,
             host: settings.host.clone(),
             retries: settings.retries,
             answer_within: settings.answer_within,
-            gap: Duration::from_secs(1) / settings.requests_per_second.max(1),
+            gap: gap.map_or(Duration::ZERO, |most| Duration::from_secs(1) / most.max(1)),
+            most_repetitions: u32::from(settings.most_repetitions).max(1),
             next: Slot::new(Instant::now()),
             requests: Slot::new(0),
             cells: Slot::new(0),
-            size: Slot::new(cells),
-            largest: Slot::new(cells),
+            size: Slot::new(UNFRAGMENTED),
+            largest: Slot::new(UNFRAGMENTED),
             good: Slot::new(0),
             clock: Slot::new(None),
         })
@@ -104,6 +113,19 @@ impl Line {
         }
     }
 
+    /// SETs one object. [`false`]: the agent has no such object any more.
+    pub async fn set(&self, oid: &Oid, value: Value) -> Result<bool, SourceError> {
+        let mut tries = 0;
+        loop {
+            self.wait().await;
+            match self.client.set(oid, value.clone()).await {
+                Ok(_) => return Ok(true),
+                Err(e) if is_gone(&e) => return Ok(false),
+                Err(e) => self.give_up_or_ask_again(&e, &mut tries, false)?,
+            }
+        }
+    }
+
     /// One GETBULK; `oids` begins with a single object, then one for each column. Fewer cells are asked for when the
     /// agent cannot answer.
     pub async fn bulk(&self, oids: &[Oid]) -> Result<Vec<VarBind>, SourceError> {
@@ -111,7 +133,7 @@ impl Line {
         let mut tries = 0;
         loop {
             self.wait().await;
-            let repetitions = (self.size.get() / columns).max(1);
+            let repetitions = (self.size.get() / columns).clamp(1, self.most_repetitions);
             match self.client.get_bulk(oids, 1, repetitions).await {
                 Ok(varbinds) => {
                     self.grow();
@@ -187,12 +209,31 @@ impl Line {
                 "the agent refused the user or the passwords: {}",
                 e.exchange_source()
             ))),
+            Error::Snmp {
+                status:
+                    ErrorStatus::AuthorizationError
+                    | ErrorStatus::NoAccess
+                    | ErrorStatus::NotWritable
+                    | ErrorStatus::ReadOnly,
+                ..
+            } => SourceError::Denied(self.about(&format!("the agent refused it: {}", e.exchange_source()))),
             Error::Snmp { .. } | Error::Decode(_) | Error::MalformedResponse { .. } => {
                 SourceError::BadData(self.about(&e.exchange_source().to_string()))
             }
             other => SourceError::Unavailable(self.about(&other.to_string())),
         }
     }
+}
+
+fn is_gone(e: &Error) -> bool {
+    use ErrorStatus::{InconsistentName, NoCreation, NoSuchName};
+    matches!(
+        e.exchange_source(),
+        Error::Snmp {
+            status: NoSuchName | NoCreation | InconsistentName,
+            ..
+        }
+    )
 }
 
 fn auth(credentials: &Credentials) -> Result<Auth, String> {
