@@ -112,10 +112,11 @@ async fn read(settings: &Settings, preferred: Option<Family>) -> Result<Answer, 
     let tables = Rc::new(RefCell::new(Tables::new(family)));
     let groups = family.groups(settings.records, settings.cpes);
     walk_all(&line, &tables, groups, settings.in_flight.into()).await?;
+    let substitutes = tables.borrow().substitutes(settings.records, settings.cpes);
+    walk_all(&line, &tables, substitutes, settings.in_flight.into()).await?;
     // Most CMTSs have no modem of DOCSIS 1.0 any more, and a SID for each modem.
     if tables.borrow().modems.values().any(|modem| modem.mode == Some(1)) {
-        let groups = vec![Column::SIDS, Column::CISCO_SIDS];
-        walk_all(&line, &tables, groups, settings.in_flight.into()).await?;
+        walk::table(&line, &tables, Column::SIDS).await?;
     }
     let mut span = Span {
         began_ticks,

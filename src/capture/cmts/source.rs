@@ -65,8 +65,14 @@ impl Source for Cmts {
             options: self.options,
         };
         cmts.push(records)?;
+        let about_records = cmts.remarks();
         let missing: Vec<String> = poll.missing().into_iter().chain(outcome.missing).collect();
-        let remarks: Vec<String> = outcome.remarks.into_iter().chain(remarks(&answer, &poll)).collect();
+        let remarks: Vec<String> = outcome
+            .remarks
+            .into_iter()
+            .chain(about_records)
+            .chain(remarks(&answer, &poll))
+            .collect();
         Ok(Captured {
             incomplete: (!missing.is_empty()).then(|| missing.join("; ")),
             remark: (!remarks.is_empty()).then(|| remarks.join("; ")),
@@ -82,9 +88,6 @@ fn remarks(answer: &Answer, poll: &Poll) -> Vec<String> {
     }
     if !poll.hidden.is_empty() {
         remarks.push(format!("not visible to this community or user: {:?}", poll.hidden));
-    }
-    if poll.multicast > 0 {
-        remarks.push(format!("{} multicast flows are nobody's usage", poll.multicast));
     }
     if let Some((column, index)) = &answer.tables.first_unusable {
         let count = answer.tables.unusable;
