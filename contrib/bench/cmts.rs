@@ -20,6 +20,7 @@ use billdrop::capture::cmts::{
     family::{Column, Family},
     join::join,
     snmp::{self, Credentials, Settings},
+    usage::Kind,
 };
 use cmts_agent::{Request, Rows, Value};
 
@@ -62,17 +63,8 @@ fn serve(rows: &Rows, microseconds: u32) {
 
 /// The columns of a poll, without those that are asked for only where there are modems of DOCSIS 1.0.
 fn all_columns() -> Vec<(Column, Vec<u32>)> {
-    let groups = [
-        Column::MODEMS,
-        Column::REGISTRATIONS,
-        Column::INTERFACES,
-        Column::OWNERS,
-        Column::FLOWS,
-        Column::CLASSES,
-        Column::GROUPS,
-        Column::CPES,
-        Column::LOG,
-    ];
+    let mut groups = Family::Qos3.groups(Kind::Docsis, true);
+    groups.push(Column::LOG);
     let columns = groups.into_iter().flatten();
     columns
         .filter_map(|column| Some((*column, Family::Qos3.oid(*column)?)))
@@ -102,6 +94,7 @@ fn poll(port: u32, repetitions: u32, in_flight: u32, requests_per_second: Option
         requests_per_second,
         in_flight: in_flight.try_into().expect("a number of requests"),
         most_repetitions: repetitions.try_into().expect("a number of rows"),
+        records: Kind::Docsis,
         cpes: true,
     };
     let start = Instant::now();
@@ -158,7 +151,7 @@ fn rows(modems: u32, flows: u32) -> Rows {
             .for_each(|(column, value)| rows.push(name(*column, &status), *value));
         rows.push(name(Column::RegMac, &[1 + modem]), Value::Octets(&mac(modem)));
         rows.push(name(Column::RegIpv4, &[1 + modem]), Value::Octets(&[10, a, b, c]));
-        rows.push(name(Column::Cpe, &[1 + modem, 1]), Value::Octets(&[11, a, b, c]));
+        rows.push(name(Column::Cpe3, &[1 + modem, 1]), Value::Octets(&[11, a, b, c]));
     }
     for flow in 0..flows {
         let (id, seconds) = (1001 + flow, 500_000 - flow);

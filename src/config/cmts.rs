@@ -3,10 +3,7 @@
 //! The words for SNMP are those of `[[notify]]`; those for records are the ones of the CMTS's own command line. Secrets
 //! in files and in the environment are looked at when the CMTS is asked: they may come later.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use serde::Deserialize;
 
@@ -39,8 +36,8 @@ pub struct Cmts {
     pub flow_aggregate: bool,
     pub cpe_list_suppress: bool,
     pub full_records: bool,
-    /// CMTSipAddress of the records.
-    pub source_address: Option<Ipv4Addr>,
+    /// Address of the CMTS in its records.
+    pub source_address: Option<IpAddr>,
     /// Whether entries of the log of ended flows are released when a document has them.
     pub release_log: bool,
     /// With version 2c, what is released is released with this community.
@@ -113,17 +110,14 @@ impl SourceTable {
                 None
             }
         };
-        let source_address = match self.source_address.as_deref().map(str::parse::<Ipv4Addr>) {
+        let source_address = match self.source_address.as_deref().map(str::parse::<IpAddr>) {
             Some(Ok(address)) => Some(address),
             Some(Err(_)) => {
-                finding("source-address", "must be an IPv4 address");
+                finding("source-address", "must be an address of IPv4 or IPv6");
                 None
             }
             // What is asked is as good an address of the CMTS as any, if it is one.
-            None => match address.as_deref().map(str::parse::<IpAddr>) {
-                Some(Ok(IpAddr::V4(address))) => Some(address),
-                _ => None,
-            },
+            None => address.as_deref().and_then(|address| address.parse().ok()),
         };
         let credentials = self.credentials(found);
         self.release(found);
@@ -260,7 +254,7 @@ mod tests {
     fn an_address_and_a_community_are_enough() {
         let cmts = check("address = '192.0.2.7'\ncommunity = 'c'").unwrap();
         assert_eq!((cmts.name.as_str(), cmts.port), ("cmts", 161));
-        assert_eq!(cmts.source_address, Some(Ipv4Addr::new(192, 0, 2, 7)));
+        assert_eq!(cmts.source_address, Some("192.0.2.7".parse().unwrap()));
         assert_eq!(cmts.records, CmtsRecords::Docsis);
         assert_eq!((cmts.timeout, cmts.most_requests_per_second), (Span::seconds(900), 200));
         let named = check("address = 'cmts1.example.net'\ncommunity = { env = 'NOT_SET' }").unwrap();
@@ -305,7 +299,7 @@ mod tests {
         );
         assert_wrong(&format!("{v2c}release-log = true"), &["write-community"]);
         assert_wrong(&format!("{v2c}write-community = 'w'"), &["write-community"]);
-        assert_wrong(&format!("{v2c}source-address = '::1'"), &["source-address"]);
+        assert_wrong(&format!("{v2c}source-address = 'cmts1'"), &["source-address"]);
         let numbers = "port = 0\ntimeout = '0s'\nanswer-timeout = '6min'\nretries = 11\nmost-requests-per-second = 0\n\
                        in-flight = 0\nmost-repetitions = 0";
         let keys = [

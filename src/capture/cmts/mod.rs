@@ -8,9 +8,13 @@
 //! certainty have none either, and the document says how many they are: never a record that is mixed of two flows.
 
 pub mod baseline;
+pub mod cell;
 pub mod compare;
 pub mod family;
 pub mod join;
+pub mod modems;
+mod samis;
+mod sids;
 pub mod snmp;
 pub mod source;
 pub mod tables;

@@ -21,6 +21,7 @@ use tokio::{task::LocalSet, time::timeout};
 use super::family::{Column, Family};
 use super::join::{Span, join};
 use super::tables::{Cell, FlowKey, Tables};
+use super::usage::Kind;
 use crate::capture::SourceError;
 use crate::config::{AuthProtocol, PrivacyProtocol};
 use line::{Line, cell};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub in_flight: u16,
     /// Rows that are asked for in one request, at most: the max-repetitions of GETBULK, at least 1.
     pub most_repetitions: u16,
+    /// What is to be read: all that these records need.
+    pub records: Kind,
     /// Whether the addresses behind the modems are read.
     pub cpes: bool,
 }
@@ -112,23 +115,20 @@ async fn read(settings: &Settings, preferred: Option<Family>) -> Result<Answer, 
     let (host_name, boots, began_ticks) = scalars(&line).await?;
     let family = family(&line, preferred).await?;
     let tables = Rc::new(RefCell::new(Tables::new(family)));
-    // What takes longest goes first.
-    let mut work = vec![
-        Work::Owners,
-        Work::Table(Column::MODEMS),
-        Work::Table(Column::CLASSES),
-        Work::Table(Column::REGISTRATIONS),
-        Work::Table(Column::INTERFACES),
-        Work::Table(Column::GROUPS),
-    ];
-    if settings.cpes {
-        work.push(Work::Table(Column::CPES));
-    }
-    do_all(&line, &tables, work, settings.in_flight).await?;
+    let groups = family.groups(settings.records, settings.cpes);
+    // The flows are read behind their owners.
+    let groups = groups.into_iter().filter(|group| *group != Column::FLOWS);
+    let work = groups.map(|group| match group == Column::OWNERS {
+        true => Work::Owners,
+        false => Work::Table(group),
+    });
+    do_all(&line, &tables, work.collect(), settings.in_flight).await?;
+    let substitutes = tables.borrow().substitutes(settings.records, settings.cpes);
+    let work = substitutes.into_iter().map(Work::Table);
+    do_all(&line, &tables, work.collect(), settings.in_flight).await?;
     // Most CMTSs have no modem of DOCSIS 1.0 any more, and a SID for each modem.
     if tables.borrow().modems.values().any(|modem| modem.mode == Some(1)) {
-        let work = vec![Work::Table(Column::SIDS), Work::Table(Column::CISCO_SIDS)];
-        do_all(&line, &tables, work, settings.in_flight).await?;
+        walk::table(&line, &tables, Column::SIDS, Range::default()).await?;
     }
     let mut span = Span {
         began_ticks,
@@ -260,6 +260,7 @@ fn ranges(keys: impl ExactSizeIterator<Item = FlowKey>, at_once: usize) -> Vec<R
     ranges.push(Range { after, until: None });
     ranges
 }
+
 /// Reads the flows again that are in doubt. Whether there were any.
 async fn read_again(
     line: &Rc<Line>,

@@ -55,20 +55,24 @@ pub async fn is_there(line: &Line, family: Family, column: Column) -> Result<boo
     Ok(first.is_some_and(|first| first.oid.arcs().starts_with(&root) && cell(&first.value).is_some()))
 }
 
-/// Reads one flow again, all its cells and its class in one request.
+/// Reads one flow again, all its cells and its parameters in one request.
 pub async fn row(line: &Line, tables: &RefCell<Tables>, key: FlowKey) -> Result<(), SourceError> {
     let family = tables.borrow().family;
-    let flows = Column::FLOWS
-        .iter()
+    let flows = [Column::FLOWS, Column::CHANNEL_SETS]
+        .into_iter()
+        .flatten()
         .filter_map(|column| Some((*column, family.oid(*column)?, vec![key.domain, key.id])));
-    let class = (1..=3).filter_map(|set| {
+    let sets = Column::CLASSES_WITH_APPS
+        .iter()
+        .flat_map(|column| (1..=3).map(|set| (*column, set)));
+    let parameters = sets.filter_map(|(column, set)| {
         let index = match family {
             Family::Qos3 => vec![key.domain, set, key.id],
             _ => vec![key.domain, key.id, set],
         };
-        Some((Column::ClassName, family.oid(Column::ClassName)?, index))
+        Some((column, family.oid(column)?, index))
     });
-    let asked: Vec<_> = flows.chain(class).collect();
+    let asked: Vec<_> = flows.chain(parameters).collect();
     let oids: Vec<Oid> = asked
         .iter()
         .map(|(_, root, index)| Oid::from_slice(&[root.as_slice(), index].concat()))
