@@ -37,6 +37,9 @@ pub struct Outcome {
     pub stopped: Vec<Flow>,
     /// Modems of ended flows that are not there any more, as they were last seen.
     pub former: BTreeMap<Mac, Modem>,
+    /// Flows that have another modem than in the last document though they were made at the same time: the counters are
+    /// still those of the flow of the first modem, or the modem is that of the next flow. They have no record.
+    pub withheld: BTreeSet<Identity>,
     /// Flows without usage in whose place there was some in the last document.
     pub zeroed: Vec<Identity>,
     /// Entries of the log whose Stop record is in a document that was sealed before this poll: the CMTS need not keep
@@ -93,7 +96,11 @@ pub fn compare(
         outcome.complete_stopped(before, poll);
         outcome.against(before, poll, interfaces, reading);
     }
-    outcome.baseline = Some(Baseline::next(poll, reading, before));
+    let live = poll
+        .live
+        .iter()
+        .filter(|flow| !outcome.withheld.contains(&flow.identity()));
+    outcome.baseline = Some(Baseline::next(live, poll, reading, before));
     outcome
 }
 
@@ -120,6 +127,7 @@ impl Outcome {
             .filter(|flow| before.had_usage(flow))
             .collect();
         let vanished = vanished(before, poll);
+        self.withhold_mixtures(&vanished, poll);
         if restarted(before, reading) {
             self.tell_of_restart(&vanished);
         } else {
@@ -134,6 +142,24 @@ impl Outcome {
             return;
         }
         self.compare_counters(before, poll, interfaces, reading);
+    }
+
+    /// An SFID that was given to another modem between the reading of the counters and that of the owners, of which no log
+    /// tells.
+    fn withhold_mixtures(&mut self, vanished: &[Identity], poll: &Poll) {
+        let made = |flow: &Identity| (flow.key, flow.direction, flow.created_ticks);
+        let gone: BTreeSet<_> = vanished.iter().map(made).collect();
+        let live = poll.live.iter().map(Flow::identity);
+        self.withheld = live.filter(|flow| gone.contains(&made(flow))).collect();
+        if let Some(first) = self.withheld.first() {
+            self.missing.push(format!(
+                "{} service flows have another modem than in the last document and have no record, for the counters \
+                 may be those of either (the first is SFID {} in MAC domain ifIndex {})",
+                self.withheld.len(),
+                first.key.id,
+                first.key.domain
+            ));
+        }
     }
 
     /// Where the management of a CMTS alone started anew, or its standby took over, flows go on.

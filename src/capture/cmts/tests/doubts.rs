@@ -210,3 +210,24 @@ fn every_column_that_a_view_hides_is_named() {
     });
     assert_eq!(modems, Ok(vec![Column::ModemMac]));
 }
+
+#[test]
+fn an_sfid_that_goes_to_another_modem_is_found_without_a_log_too() {
+    let mut tables = small(Family::Qos3);
+    live(&mut tables, MODEM, 11, life(7_000_000, 500));
+    live(&mut tables, MODEM, 12, life(1, 500));
+    let (_, one, _) = polled(&tables, 2_000_000, None);
+    tables.forget(key(11));
+    live(&mut tables, OTHER, 11, life(7_000_100, 500));
+    let (_, two, records) = polled(&tables, 2_090_000, Some(&one));
+    assert_eq!(rows(&records), [(1, 12, 1)]);
+    assert!(
+        two.missing[0].starts_with("1 service flows have another modem"),
+        "{:?}",
+        two.missing
+    );
+    tables.forget(key(11));
+    live(&mut tables, OTHER, 11, life(30, 2_089_000));
+    let (_, three, records) = polled(&tables, 2_180_000, Some(&two));
+    assert_eq!((rows(&records), three.missing), (vec![(1, 12, 1), (1, 11, 30)], vec![]));
+}
