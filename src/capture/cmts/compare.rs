@@ -17,7 +17,7 @@ use super::family::Family;
 use super::join::{End, Flow, Identity, Poll, Span};
 use super::modems::Modem;
 use super::snmp::Entry;
-use super::tables::{InterfaceRow, Mac};
+use super::tables::{FlowKey, InterfaceRow, Mac};
 use super::uptime;
 
 /// When and by what a poll was read.
@@ -92,6 +92,7 @@ pub fn compare(
             deleted_ticks: entry.end.1,
         })
         .collect();
+    outcome.tell_of_unowned(before.as_ref(), poll);
     if let Some(before) = &before {
         outcome.complete_stopped(before, poll);
         outcome.against(before, poll, interfaces, reading);
@@ -142,6 +143,32 @@ impl Outcome {
             return;
         }
         self.compare_counters(before, poll, interfaces, reading);
+    }
+
+    /// Multicast flows of agents that do not say which they are never have a modem. One that had a modem has lost its
+    /// record.
+    fn tell_of_unowned(&mut self, before: Option<&Baseline>, poll: &Poll) {
+        if poll.doubts.unowned.is_empty() {
+            return;
+        }
+        let owned: BTreeSet<FlowKey> = before
+            .iter()
+            .flat_map(|before| &before.live)
+            .map(|(flow, _)| flow.key)
+            .collect();
+        let (lost, nobodys): (Vec<FlowKey>, Vec<_>) = poll.doubts.unowned.iter().partition(|key| owned.contains(key));
+        let tell = |flows: &[FlowKey], what: &str| {
+            let FlowKey { domain, id } = flows.first()?;
+            let count = flows.len();
+            Some(format!(
+                "{count} service flows {what} (the first is SFID {id} in MAC domain ifIndex {domain})"
+            ))
+        };
+        self.missing.extend(tell(&lost, "have no modem any more and no record"));
+        self.remarks.extend(tell(
+            &nobodys,
+            "belong to no modem and have no record: multicast, it seems",
+        ));
     }
 
     /// An SFID that was given to another modem between the reading of the counters and that of the owners, of which no log

@@ -132,7 +132,8 @@ impl Doubts {
         !(self.unowned.is_empty() && self.disputed.is_empty() && self.born.is_empty() && self.unmeasured.is_empty())
     }
 
-    /// What is left when everything was read again. A flow that was made in the meantime is no mixture any more.
+    /// What is left when everything was read again. A flow that was made in the meantime is no mixture any more. Those
+    /// without a modem are told of by who knows whether they ever had one ([`super::compare`]).
     fn sentence(&self) -> Option<String> {
         let some = |list: &[FlowKey], what: &str| {
             list.first().map(|first| {
@@ -142,7 +143,6 @@ impl Doubts {
         };
         let told: Vec<_> = [
             some(&self.holed, "lack a counter or their direction"),
-            some(&self.unowned, "belong to no modem"),
             some(&self.disputed, "belong to two modems"),
             some(&self.born, "were made while the tables were read"),
             some(&self.unmeasured, "have a modem but no counters"),
