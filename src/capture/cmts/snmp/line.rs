@@ -1,13 +1,17 @@
-//! The requests to one agent: how many at a time, how large, how often again; and its clock.
+//! The requests to one agent, sent again where they must be; and its clock.
 
 use std::{
-    cell::Cell as Slot,
+    cell::{Cell as Slot, RefCell},
     time::{Duration, Instant},
 };
 
 use async_snmp::{Auth, Client, Error, ErrorStatus, Oid, Retry, UsmConfig, Value, VarBind};
-use tokio::time::sleep_until;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{sleep_until, timeout},
+};
 
+use super::pace::Pace;
 use super::{Credentials, Settings};
 use crate::capture::{
     SourceError,
@@ -17,25 +21,17 @@ use crate::config::{AuthProtocol, PrivacyProtocol};
 
 /// A poll that reads more cells than this is of no CMTS: it is an agent that makes rows up.
 const MOST_CELLS: u64 = 20_000_000;
-/// Cells that fit into a message that no network cuts into pieces.
-const UNFRAGMENTED: u32 = 36;
-/// So many answers in time let the next request ask for more again.
-const GOOD_ANSWERS: u32 = 16;
 
 pub struct Line {
     client: Client,
     host: String,
     retries: u32,
     answer_within: Duration,
-    gap: Duration,
-    most_repetitions: u32,
-    next: Slot<Instant>,
+    pace: RefCell<Pace>,
+    /// As many permits as requests may wait for an answer.
+    places: Semaphore,
     requests: Slot<u64>,
     cells: Slot<u64>,
-    /// Cells for one request: now, and at most. The agent has refused more.
-    size: Slot<u32>,
-    largest: Slot<u32>,
-    good: Slot<u32>,
     /// The first sysUpTime, when it came, and the last.
     clock: Slot<Option<(u32, Instant, u32)>>,
 }
@@ -50,26 +46,30 @@ impl Line {
         let auth =
             auth.map_err(|e| SourceError::Denied(format!("{}: SNMP version 3 cannot be used: {e}", settings.host)))?;
         let opened = Client::builder((settings.host.as_str(), settings.port), auth)
-            .request_timeout(settings.answer_within)
+            // The longest that is waited for an answer; earlier tries end sooner, see `within`.
+            .request_timeout(within(settings.answer_within, settings.retries))
+            .construction_timeout(settings.limit)
+            // Only the host that was asked may answer.
+            .strict_source(true)
             // Asking again is decided here, because it may be for less.
             .retry(Retry::none())
             .connect()
             .await;
         let client = opened.map_err(|e| SourceError::Unavailable(format!("{}: {e}", settings.host)))?;
-        let gap = settings.requests_per_second;
+        let pace = Pace::new(
+            settings.requests_per_second,
+            settings.in_flight,
+            settings.most_repetitions,
+        );
         Ok(Line {
             client,
             host: settings.host.clone(),
             retries: settings.retries,
             answer_within: settings.answer_within,
-            gap: gap.map_or(Duration::ZERO, |most| Duration::from_secs(1) / most.max(1)),
-            most_repetitions: u32::from(settings.most_repetitions).max(1),
-            next: Slot::new(Instant::now()),
+            places: Semaphore::new(pace.window() as usize),
+            pace: RefCell::new(pace),
             requests: Slot::new(0),
             cells: Slot::new(0),
-            size: Slot::new(UNFRAGMENTED),
-            largest: Slot::new(UNFRAGMENTED),
-            good: Slot::new(0),
             clock: Slot::new(None),
         })
     }
@@ -103,25 +103,25 @@ impl Line {
 
     /// GETs the objects, at most ten: more is more than one request.
     pub async fn get(&self, oids: &[Oid]) -> Result<Vec<VarBind>, SourceError> {
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
-            self.wait().await;
-            match self.client.get_many(oids).await {
+            let place = self.place(&tries).await?;
+            match self.in_time(&tries, self.client.get_many(oids)).await {
                 Ok(answer) => return self.counted(answer.varbinds),
-                Err(e) => self.give_up_or_ask_again(&e, &mut tries, false)?,
+                Err(e) => self.give_up_or_ask_again(e, &mut tries, place)?,
             }
         }
     }
 
     /// SETs one object. [`false`]: the agent has no such object any more.
     pub async fn set(&self, oid: &Oid, value: Value) -> Result<bool, SourceError> {
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
-            self.wait().await;
-            match self.client.set(oid, value.clone()).await {
+            let place = self.place(&tries).await?;
+            match self.in_time(&tries, self.client.set(oid, value.clone())).await {
                 Ok(_) => return Ok(true),
-                Err(e) if is_gone(&e) => return Ok(false),
-                Err(e) => self.give_up_or_ask_again(&e, &mut tries, false)?,
+                Err(Failed::Error(e)) if is_gone(&e) => return Ok(false),
+                Err(e) => self.give_up_or_ask_again(e, &mut tries, place)?,
             }
         }
     }
@@ -130,16 +130,21 @@ impl Line {
     /// agent cannot answer.
     pub async fn bulk(&self, oids: &[Oid]) -> Result<Vec<VarBind>, SourceError> {
         let columns = u32::try_from(oids.len().saturating_sub(1)).unwrap_or(1).max(1);
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
-            self.wait().await;
-            let repetitions = (self.size.get() / columns).clamp(1, self.most_repetitions);
-            match self.client.get_bulk(oids, 1, repetitions).await {
+            let place = self.place(&tries).await?;
+            let repetitions = self.pace.borrow().repetitions(columns);
+            tries.asked = columns.saturating_mul(repetitions);
+            tries.can_ask_for_less = repetitions > 1;
+            match self.in_time(&tries, self.client.get_bulk(oids, 1, repetitions)).await {
                 Ok(varbinds) => {
-                    self.grow();
+                    let given = u32::try_from(varbinds.len().saturating_sub(1)).unwrap_or(u32::MAX);
+                    if self.pace.borrow_mut().answered(tries.asked, given) {
+                        self.places.add_permits(1);
+                    }
                     return self.counted(varbinds);
                 }
-                Err(e) => self.give_up_or_ask_again(&e, &mut tries, repetitions > 1)?,
+                Err(e) => self.give_up_or_ask_again(e, &mut tries, place)?,
             }
         }
     }
@@ -155,56 +160,72 @@ impl Line {
         }
     }
 
-    /// Keeps to the requests per second.
-    async fn wait(&self) {
-        let at = self.next.get().max(Instant::now());
-        self.next.set(at + self.gap);
+    /// Waits until a request may be sent: there is a place for it, and the requests per second allow it.
+    async fn place(&self, tries: &Tries) -> Result<SemaphorePermit<'_>, SourceError> {
+        let place = self.places.acquire().await;
+        let place = place.map_err(|_| SourceError::Unavailable(self.about("the walk was given up")))?;
+        let turn = self.pace.borrow_mut().turn(Instant::now());
         self.requests.set(self.requests.get() + 1);
-        sleep_until(at.into()).await;
+        if let Some(at) = turn {
+            sleep_until(at.into()).await;
+        }
+        tracing::trace!(host = self.host, again = tries.lost, "request");
+        Ok(place)
     }
 
-    /// An error ends it. A single answer that is lost says nothing about its size; two in a row may.
-    fn give_up_or_ask_again(&self, e: &Error, tries: &mut u32, can_shrink: bool) -> Result<(), SourceError> {
-        let (too_large, lost) = match e.exchange_source() {
-            Error::Snmp { status, .. } => (matches!(status, ErrorStatus::TooBig | ErrorStatus::GenErr), false),
-            Error::Timeout { .. } => (false, true),
-            _ => (false, false),
-        };
-        self.good.set(0);
-        if too_large && can_shrink {
-            self.largest.set((self.size.get() / 2).max(1));
-            self.size.set(self.largest.get());
-            return Ok(());
+    /// The answer, when it comes in the time that this try has.
+    async fn in_time<T>(
+        &self,
+        tries: &Tries,
+        answer: impl Future<Output = async_snmp::Result<T>>,
+    ) -> Result<T, Failed> {
+        match timeout(within(self.answer_within, tries.lost), answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(e)) => Err(Failed::Error(e)),
+            Err(_) => Err(Failed::Lost),
         }
-        if lost && *tries < self.retries {
-            if *tries > 0 {
-                self.size.set((self.size.get() / 2).max(1));
+    }
+
+    /// An error ends it. A request that is lost is sent again, and an agent that cannot answer it is asked for less.
+    fn give_up_or_ask_again(
+        &self,
+        failed: Failed,
+        tries: &mut Tries,
+        place: SemaphorePermit<'_>,
+    ) -> Result<(), SourceError> {
+        let e = match failed {
+            Failed::Error(e) if !matches!(e.exchange_source(), Error::Timeout { .. }) => e,
+            _ if tries.lost >= self.retries => return Err(self.no_answer()),
+            _ => {
+                if tries.lost > 0 && self.pace.borrow_mut().lost_again(tries.asked) {
+                    place.forget();
+                }
+                tries.lost += 1;
+                return Ok(());
             }
-            *tries += 1;
-            return Ok(());
+        };
+        match e.exchange_source() {
+            Error::Snmp { status, .. }
+                if matches!(status, ErrorStatus::TooBig | ErrorStatus::GenErr) && tries.can_ask_for_less =>
+            {
+                self.pace.borrow_mut().refused(tries.asked);
+                Ok(())
+            }
+            _ => Err(self.failure(&e)),
         }
-        Err(self.failure(e))
     }
 
-    fn grow(&self) {
-        self.good.set(self.good.get() + 1);
-        if self.good.get() >= GOOD_ANSWERS && self.size.get() < self.largest.get() {
-            self.good.set(0);
-            self.size
-                .set((self.size.get().saturating_mul(2)).min(self.largest.get()));
-        }
+    fn no_answer(&self) -> SourceError {
+        let tries = self.retries.saturating_add(1);
+        let longest = within(self.answer_within, self.retries).as_secs_f32();
+        SourceError::Unavailable(self.about(&format!(
+            "no answer to a request that was sent {tries} times, the last time {longest} s ago; see that the agent \
+             runs and that address, port and credentials are right (a wrong community is not answered)"
+        )))
     }
 
     fn failure(&self, e: &Error) -> SourceError {
         match e.exchange_source() {
-            Error::Timeout { .. } => {
-                let tries = self.retries + 1;
-                let each = self.answer_within.as_secs_f32();
-                SourceError::Unavailable(self.about(&format!(
-                    "no answer to {tries} requests of {each} s each; see that the agent runs and that address, port \
-                     and credentials are right (a wrong community is not answered)"
-                )))
-            }
             Error::Auth { .. } | Error::Report { .. } => SourceError::Denied(self.about(&format!(
                 "the agent refused the user or the passwords: {}",
                 e.exchange_source()
@@ -223,6 +244,26 @@ impl Line {
             other => SourceError::Unavailable(self.about(&other.to_string())),
         }
     }
+}
+
+/// What became of a request until now.
+#[derive(Default)]
+struct Tries {
+    lost: u32,
+    /// Cells that the last one was for, and whether fewer can be asked for.
+    asked: u32,
+    can_ask_for_less: bool,
+}
+
+enum Failed {
+    Lost,
+    Error(Box<Error>),
+}
+
+/// The time that an answer has: each time that a request was lost, twice as much.
+fn within(first: Duration, lost: u32) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    first.saturating_mul(1 << lost.min(16)).min(LONGEST)
 }
 
 fn is_gone(e: &Error) -> bool {

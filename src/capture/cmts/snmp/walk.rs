@@ -1,4 +1,4 @@
-//! Walks tables, whole rows at a time.
+//! Walks tables or ranges of them, whole rows at a time.
 
 use std::cell::RefCell;
 
@@ -16,13 +16,20 @@ use crate::capture::{
 /// GETBULK goes to the next object: with this name it is sysUpTime.0.
 const UPTIME: [u32; 8] = [1, 3, 6, 1, 2, 1, 1, 3];
 
-/// Walks the columns side by side to their ends. Columns that the family does not have are left out.
-pub async fn table(line: &Line, tables: &RefCell<Tables>, columns: &[Column]) -> Result<(), SourceError> {
+/// The rows of a table behind `after` and up to `until`, or to the end.
+#[derive(Debug, Clone, Default)]
+pub struct Range {
+    pub after: Vec<u32>,
+    pub until: Option<Vec<u32>>,
+}
+
+/// Walks the columns side by side through the range. Columns that the family does not have are left out.
+pub async fn table(line: &Line, tables: &RefCell<Tables>, columns: &[Column], range: Range) -> Result<(), SourceError> {
     let family = tables.borrow().family;
     let roots = columns
         .iter()
         .filter_map(|column| Some((*column, family.oid(*column)?)));
-    let mut walk = Walk::new(roots.collect());
+    let mut walk = Walk::new(roots.collect(), range);
     while !walk.open.is_empty() {
         let answer = line.bulk(&walk.question()).await?;
         let bad = |sentence: String| SourceError::BadData(line.about(&sentence));
@@ -90,11 +97,17 @@ struct Walk {
     open: Vec<(Column, Vec<u32>)>,
     /// The last row that was taken; all columns go on from it.
     row: Vec<u32>,
+    until: Option<Vec<u32>>,
 }
 
 impl Walk {
-    fn new(open: Vec<(Column, Vec<u32>)>) -> Self {
-        Walk { open, row: Vec::new() }
+    fn new(open: Vec<(Column, Vec<u32>)>, range: Range) -> Self {
+        let Range { after, until } = range;
+        Walk {
+            open,
+            row: after,
+            until,
+        }
     }
 
     fn question(&self) -> Vec<Oid> {
@@ -116,7 +129,8 @@ impl Walk {
         // An error ends the walk: nobody misses the columns then.
         let open = std::mem::take(&mut self.open);
         let row = std::mem::take(&mut self.row);
-        let reached = reached(&open, &row, rest)?;
+        let until = self.until.as_deref();
+        let reached = reached(&open, &row, until, rest)?;
         let going_on = reached.iter().filter(|column| !column.ended);
         // None: all have ended.
         let limit: Option<&[u32]> = going_on.map(|column| column.row).min();
@@ -128,7 +142,8 @@ impl Walk {
             ));
         }
         let within = |index: &[u32]| limit.is_none_or(|limit| index <= limit);
-        let taken = cells(&open, rest).filter_map(|(place, index, varbind)| Some((open[place].0, index?, varbind)));
+        let taken =
+            cells(&open, until, rest).filter_map(|(place, index, varbind)| Some((open[place].0, index?, varbind)));
         let taken = taken.filter(|(_, index, _)| within(index)).collect();
         // A column that ended beyond the limit is asked for the rest of it again.
         let goes_on: Vec<bool> = reached
@@ -143,9 +158,14 @@ impl Walk {
 }
 
 /// How far each column got from `row`. The error names the first object identifier that does not increase.
-fn reached<'a>(open: &[(Column, Vec<u32>)], row: &'a [u32], rest: &'a [VarBind]) -> Result<Vec<Reached<'a>>, String> {
+fn reached<'a>(
+    open: &[(Column, Vec<u32>)],
+    row: &'a [u32],
+    until: Option<&[u32]>,
+    rest: &'a [VarBind],
+) -> Result<Vec<Reached<'a>>, String> {
     let mut reached = vec![Reached { row, ended: false }; open.len()];
-    for (place, index, varbind) in cells(open, rest) {
+    for (place, index, varbind) in cells(open, until, rest) {
         let column = &mut reached[place];
         match index {
             _ if column.ended => {}
@@ -171,12 +191,14 @@ struct Reached<'a> {
 /// The cells of an answer with the column's place and the index; no index: the column has ended.
 fn cells<'a>(
     open: &[(Column, Vec<u32>)],
+    until: Option<&[u32]>,
     rest: &'a [VarBind],
 ) -> impl Iterator<Item = (usize, Option<&'a [u32]>, &'a VarBind)> {
-    rest.iter().enumerate().map(|(number, varbind)| {
+    rest.iter().enumerate().map(move |(number, varbind)| {
         let place = number % open.len();
         let index = varbind.oid.arcs().strip_prefix(open[place].1.as_slice());
-        let index = index.filter(|index| !index.is_empty() && cell(&varbind.value).is_some());
+        let index = index.filter(|index| !index.is_empty() && until.is_none_or(|until| *index <= until));
+        let index = index.filter(|_| cell(&varbind.value).is_some());
         (place, index, varbind)
     })
 }
@@ -190,7 +212,8 @@ mod tests {
     const OUTSIDE: &[u32] = &[1, 3, 7];
 
     fn walk() -> Walk {
-        Walk::new(vec![(Column::Octets, vec![1, 3, 2]), (Column::Created, vec![1, 3, 3])])
+        let open = vec![(Column::Octets, vec![1, 3, 2]), (Column::Created, vec![1, 3, 3])];
+        Walk::new(open, Range::default())
     }
 
     /// An answer: sysUpTime, then these names.
@@ -236,6 +259,17 @@ mod tests {
             taken(&mut walk, &names).unwrap(),
             [(Column::Octets, 5), (Column::Created, 5)]
         );
+        assert!(walk.open.is_empty());
+    }
+
+    #[test]
+    fn a_range_ends_at_its_last_row() {
+        let mut walk = walk();
+        (walk.row, walk.until) = (vec![3], Some(vec![5]));
+        assert_eq!(walk.question()[1].arcs(), [1, 3, 2, 3]);
+        let names: [&[u32]; 4] = [&[1, 3, 2, 5], &[1, 3, 3, 5], &[1, 3, 2, 6], &[1, 3, 3, 6]];
+        let expected = [(Column::Octets, 5), (Column::Created, 5)];
+        assert_eq!(taken(&mut walk, &names).unwrap(), expected);
         assert!(walk.open.is_empty());
     }
 
