@@ -74,6 +74,8 @@ pub struct Poll {
     pub multicast: usize,
     /// Log entries that lack what makes a record of them.
     pub unusable_log: Vec<u32>,
+    /// Modems that own flows and stand in no table of modems: their records lack what those tell.
+    pub strangers: usize,
     /// Columns that the agent does not show at all, though records do without.
     pub hidden: Vec<Column>,
     pub doubts: Doubts,
@@ -189,6 +191,8 @@ pub fn join(tables: &Tables, span: Span) -> Result<Poll, Hidden> {
     let order = |flow: &Flow| (flow.mac, flow.key, flow.direction, flow.created_ticks);
     poll.live.sort_by_key(order);
     poll.ended.sort_by_key(order);
+    let strangers = poll.live.iter().filter(|flow| !poll.modems.contains_key(&flow.mac));
+    poll.strangers = strangers.map(|flow| flow.mac).collect::<BTreeSet<_>>().len();
     poll.ended.dedup_by_key(|flow| (flow.identity(), flow.deleted_ticks));
     Ok(poll)
 }
@@ -255,10 +259,7 @@ fn hidden(tables: &Tables) -> Result<Vec<Column>, Hidden> {
         return Err(Hidden::Column(*column));
     }
     let dispensable = [
-        (
-            Column::ModemMac,
-            tables.modems.is_empty() && tables.registrations.is_empty(),
-        ),
+        (Column::ModemMac, tables.modems.is_empty()),
         (Column::Drops, nowhere(|row| row.drops.is_some())),
         (Column::Delays, nowhere(|row| row.delays.is_some())),
         (Column::ClassName, tables.classes.is_empty()),

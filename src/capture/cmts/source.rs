@@ -81,6 +81,12 @@ fn remarks(answer: &Answer, poll: &Poll) -> Vec<String> {
     if !poll.hidden.is_empty() {
         remarks.push(format!("not visible to this community or user: {:?}", poll.hidden));
     }
+    if poll.strangers > 0 {
+        remarks.push(format!(
+            "{} modems have flows but stand in no table of modems: their records lack address and interfaces",
+            poll.strangers
+        ));
+    }
     if poll.multicast > 0 {
         remarks.push(format!("{} multicast flows are nobody's usage", poll.multicast));
     }
