@@ -50,6 +50,9 @@ fn file_mode(
     has_pushed: &Cell<bool>,
 ) -> Result<()> {
     let tell = |e: &Error| tell_at_once(setting, e);
+    if let Some(drop_box) = &setting.drop_box {
+        drop_box.prepare(&setting.config).inspect_err(tell)?;
+    }
     let spool = Spool::prepare(&setting.config).inspect_err(tell)?;
     let lock = Lock::open(&spool.state).inspect_err(tell)?;
     let run = Run {

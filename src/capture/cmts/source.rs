@@ -8,10 +8,92 @@ use chrono::TimeDelta;
 use super::baseline::Baseline;
 use super::compare::{Reading, compare};
 use super::join::{Poll, join};
-use super::snmp::{self, Answer, Settings};
-use super::usage::{self, Options};
+use super::snmp::{self, Answer, Credentials, Settings};
+use super::usage::{self, Kind, Options};
 use crate::capture::{Asked, Captured, RecordSink, Source, SourceError};
+use crate::config::{self, CmtsCredentials, CmtsRecords};
 
+/// How long the records of 50,000 flows may take when everything is read; they take some seconds at most.
+const RECORDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// A CMTS as configured. Its secrets are looked at when it is asked: one that is missing costs this source alone.
+pub struct Configured {
+    config: config::Cmts,
+}
+
+impl Configured {
+    pub fn new(config: &config::Cmts) -> Self {
+        Configured { config: config.clone() }
+    }
+
+    fn opened(&self) -> Result<Cmts, String> {
+        let config = &self.config;
+        Ok(Cmts {
+            name: config.name.clone(),
+            settings: Settings {
+                host: config.address.clone(),
+                port: config.port,
+                credentials: credentials(&config.credentials)?,
+                answer_within: config.answer_timeout.0,
+                retries: config.retries.into(),
+                limit: config.timeout.0,
+                requests_per_second: Some(config.most_requests_per_second),
+                in_flight: config.in_flight,
+                most_repetitions: config.most_repetitions,
+                cpes: !config.cpe_list_suppress,
+            },
+            options: Options {
+                records: match config.records {
+                    CmtsRecords::Docsis => Kind::Docsis,
+                    CmtsRecords::SamisType1 => Kind::SamisType1,
+                    CmtsRecords::SamisType2 => Kind::SamisType2,
+                },
+                flow_aggregate: config.flow_aggregate,
+                cpe_list_suppress: config.cpe_list_suppress,
+                full_records: config.full_records,
+            },
+            address: config.source_address,
+        })
+    }
+}
+
+fn credentials(configured: &CmtsCredentials) -> Result<Credentials, String> {
+    Ok(match configured {
+        CmtsCredentials::V2c { community } => Credentials::V2c {
+            community: community.reveal()?,
+        },
+        CmtsCredentials::V3 {
+            user,
+            auth_protocol,
+            auth_password,
+            privacy_protocol,
+            privacy_password,
+        } => Credentials::V3 {
+            user: user.clone(),
+            auth_protocol: *auth_protocol,
+            auth_password: auth_password.reveal()?,
+            privacy_protocol: *privacy_protocol,
+            privacy_password: privacy_password.reveal()?,
+        },
+    })
+}
+
+impl Source for Configured {
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        self.config.timeout.0.checked_add(RECORDS_WITHIN)
+    }
+
+    fn capture(&self, asked: &Asked<'_>, records: &mut dyn RecordSink) -> Result<Captured, SourceError> {
+        let cmts = self.opened().map_err(SourceError::Unavailable)?;
+        cmts.capture(asked, records)
+    }
+}
+
+/// A CMTS with everything that is needed to ask it.
 pub struct Cmts {
     pub name: String,
     pub settings: Settings,
@@ -26,7 +108,7 @@ impl Source for Cmts {
     }
 
     fn time_limit(&self) -> Option<Duration> {
-        Some(self.settings.limit)
+        self.settings.limit.checked_add(RECORDS_WITHIN)
     }
 
     fn capture(&self, asked: &Asked<'_>, records: &mut dyn RecordSink) -> Result<Captured, SourceError> {

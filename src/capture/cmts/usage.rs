@@ -12,9 +12,20 @@ use super::uptime;
 use crate::capture::RecordSink;
 use crate::record::{DOCSIS, Record, Text, Value};
 
+/// Which records are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// `DOCSIS-Type`, as the CMTS itself writes it.
+    #[default]
+    Docsis,
+    SamisType1,
+    SamisType2,
+}
+
 /// The options of `cable metering filesystem`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
+    pub records: Kind,
     /// The flows of a modem are summed, by direction: SFID 0, no class name.
     pub flow_aggregate: bool,
     /// The list of addresses behind the modem is left empty.
