@@ -250,7 +250,7 @@ pub fn name_octets(name: &[u32]) -> Vec<u8> {
 }
 
 /// Tag, content, and what follows.
-fn take(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub fn take(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, rest) = octets.split_first()?;
     let (length, mut rest) = rest.split_first()?;
     let mut size = usize::from(*length);

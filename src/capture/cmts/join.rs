@@ -91,6 +91,8 @@ pub struct Poll {
     pub log: Vec<LogEntry>,
     /// Log entries that lack what makes a record of them.
     pub unusable_log: Vec<u32>,
+    /// Modems that own flows and stand in no table of modems: their records lack what those tell.
+    pub strangers: usize,
     /// Columns that the agent does not show at all, though records do without.
     pub hidden: Vec<Column>,
     pub doubts: Doubts,
@@ -226,6 +228,8 @@ pub fn join(tables: &Tables, span: Span) -> Result<Poll, Hidden> {
     poll.live.sort_by_key(Flow::identity);
     poll.ended.sort_by_key(Flow::end);
     poll.ended.dedup_by_key(|flow| flow.end());
+    let strangers = poll.live.iter().filter(|flow| !poll.modems.contains_key(&flow.mac));
+    poll.strangers = strangers.map(|flow| flow.mac).collect::<BTreeSet<_>>().len();
     Ok(poll)
 }
 
@@ -300,10 +304,7 @@ fn hidden(tables: &Tables) -> Result<Vec<Column>, Hidden> {
         return Err(Hidden::Column(*column));
     }
     let dispensable = [
-        (
-            Column::ModemMac,
-            tables.modems.is_empty() && tables.registrations.is_empty(),
-        ),
+        (Column::ModemMac, tables.modems.is_empty()),
         (Column::Drops, nowhere(|row| row.drops.is_some())),
         (Column::Delays, nowhere(|row| row.delays.is_some())),
         (Column::ClassName, tables.classes.is_empty()),
