@@ -246,6 +246,73 @@ fn one_that_is_dead_costs_the_other_nothing() {
 }
 
 #[test]
+fn records_of_docsis_3_0_are_written_where_they_are_wanted() {
+    let agent = Agent::start(FIRST, "");
+    for (records, definition) in [("1", "DOCSIS-SAMIS-TYPE-1"), ("2", "DOCSIS-SAMIS-TYPE-2")] {
+        let place = Place::new();
+        place.configure(&format!(
+            "{}records = \"samis-type-{records}\"\n",
+            v2c("cmts1", agent.port)
+        ));
+        let ran = place.run(&["capture"]).expect(0);
+        let document = offered(&place, &ran).remove(0);
+        let shown = place.shown(&document);
+        let of_flows = |record: &&serde_json::Value| record["recordType"] == definition;
+        // One more than of DOCSIS 2.0: a multicast flow, which is of no modem.
+        let records = shown["records"].as_array().unwrap();
+        assert_eq!(records.iter().filter(of_flows).count(), 43);
+        place.run(&["verify", document.to_str().unwrap()]).expect(0);
+    }
+}
+
+#[test]
+fn entries_of_the_log_are_released_when_a_document_has_them_and_never_in_a_preview() {
+    let agent = Agent::start(FIRST, "rwcommunity writer 127.0.0.1");
+    let place = Place::new();
+    let release = "release-log = true\nwrite-community = \"writer\"\n";
+    place.configure(&(v2c("cmts1", agent.port) + release));
+    let run = |clock, arguments: &[&str]| {
+        let ran = at(&place, clock, &[&["-v"], arguments].concat()).expect(0);
+        let released = ran
+            .stderr
+            .lines()
+            .find(|line| line.contains(" of the log are released"));
+        (
+            ran.stdout.clone(),
+            released.map(|line| line.split_whitespace().nth(4).unwrap().to_owned()),
+        )
+    };
+    let capture = |clock| {
+        let (path, released) = run(clock, &["capture"]);
+        let document = place.path().join(path.trim_end());
+        let stops = records(&text_of(&document), STOP);
+        fs::remove_file(document).unwrap();
+        (stops, released)
+    };
+    assert_eq!(capture(EARLY), (2, None), "no document has them yet");
+    assert_eq!(run(EARLY, &["capture", "--dry-run"]).1, None);
+    assert_eq!(run(EARLY, &["check"]).1, None);
+    agent.show(SECOND);
+    assert_eq!(capture(LATE), (2, Some("2".to_owned())), "those of the first document");
+    assert_eq!(capture("00:15:01"), (0, Some("2".to_owned())), "those of the second");
+    assert_eq!(capture("00:15:02"), (0, None), "none is left");
+
+    // Who may not write says so, and the document is whole.
+    agent.show(FIRST);
+    place.configure(&(v2c("cmts1", agent.port) + &release.replace("writer", agent::COMMUNITY)));
+    let (refused, document) = (Place::new(), |ran: Ran| ran.stdout.trim_end().to_owned());
+    refused.configure(&fs::read_to_string(place.path().join("billdrop.toml")).unwrap());
+    let first = document(at(&refused, EARLY, &["capture"]).expect(0));
+    fs::remove_file(refused.path().join(first)).unwrap();
+    let ran = at(&refused, "00:00:01", &["-v", "capture"]).expect(0);
+    assert!(
+        ran.stderr
+            .contains("entries of the log of ended flows are not released"),
+        "{ran:?}"
+    );
+}
+
+#[test]
 fn wrong_credentials_are_said_and_never_shown() {
     let (agent, place) = (Agent::start(FIRST, ""), Place::new());
     for source in [
