@@ -9,6 +9,9 @@ mod cmts_agent;
 mod agent;
 #[path = "cmts_quirks/hostile.rs"]
 mod hostile;
+#[path = "cmts_quirks/operated.rs"]
+mod operated;
+mod support;
 #[path = "cmts_quirks/timeliness.rs"]
 mod timeliness;
 

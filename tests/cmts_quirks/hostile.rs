@@ -196,7 +196,7 @@ fn what_makes_no_sense_is_a_failure_or_is_marked() {
                 })]
             });
             let mut settings = settings(agent.port);
-            settings.answer_within = Duration::from_millis(100);
+            (settings.answer_within, settings.retries) = (Duration::from_millis(150), 1);
             let (captured, records) = capture_with(settings);
             match captured {
                 Err(_) => assert!(records.is_empty()),
