@@ -11,6 +11,8 @@ mod agent;
 mod hostile;
 #[path = "cmts_quirks/operated.rs"]
 mod operated;
+#[path = "cmts_quirks/release.rs"]
+mod release;
 mod support;
 #[path = "cmts_quirks/timeliness.rs"]
 mod timeliness;
