@@ -192,7 +192,8 @@ fn each_cmts_has_a_drop_box_of_its_own() {
 
     // One is fetched: its next document is made, the other still waits.
     fs::remove_file(&documents[0]).unwrap();
-    (one.show(SECOND), two.show(SECOND));
+    one.show(SECOND);
+    two.show(SECOND);
     let ran = at(&place, LATE, &["capture"]).expect(75);
     let after = offered(&place, &ran);
     assert_eq!(
