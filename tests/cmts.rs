@@ -2,11 +2,13 @@
 
 #[path = "cmts/agent.rs"]
 mod agent;
+mod document_support;
 mod support;
 
 use std::{
     collections::BTreeMap,
     fs,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -22,7 +24,7 @@ use billdrop::{
             usage::{Kind, Options},
         },
     },
-    config::{AuthProtocol, PrivacyProtocol},
+    config::{AuthProtocol, PrivacyProtocol, Profile},
     record::{Record, Value},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -270,7 +272,22 @@ fn records_of_docsis_3_0_have_what_its_tables_tell() {
                 "{sfid}"
             );
         }
+        assert_valid(&records.1);
     }
+}
+
+/// xmllint finds nothing wrong in a document of these records.
+fn assert_valid(records: &[Record]) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("document.xml");
+    fs::write(&path, document_support::document(Profile::CiscoSamis, false, records)).unwrap();
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/schema/billdrop.xsd");
+    let said = Command::new("xmllint")
+        .args(["--nonet", "--noout", "--schema", schema])
+        .arg(&path)
+        .output()
+        .expect("xmllint is needed: apt-get install libxml2-utils");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
 }
 
 #[test]

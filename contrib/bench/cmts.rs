@@ -1,8 +1,8 @@
 //! What contrib/bench/cmts measures with: a CMTS of any size, and billdrop's walk of it.
 //!
-//! `cmts agent MODEMS FLOWS [MICROSECONDS]` prints its port and answers until it is killed, each request after that time.
+//! `cmts agent MODEMS FLOWS [MICROSECONDS]` prints its port and answers until it is killed; an answer is on its way for that time.
 //! `cmts columns` prints the columns that a poll reads. `cmts poll PORT REPETITIONS IN-FLIGHT [REQUESTS-PER-SECOND]`
-//! reads them: seconds, requests, cells, the most requests in any second, and the most memory the process had, in MB.
+//! reads them: seconds, requests, modems, flows, and the most memory the process had, in MB.
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "cmts_agent.rs"]
@@ -11,7 +11,8 @@ mod cmts_agent;
 use std::{
     env, fs,
     io::Write,
-    net::UdpSocket,
+    net::{SocketAddr, UdpSocket},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -39,24 +40,36 @@ fn main() {
     }
 }
 
+/// One request after the other. The answers are on their way for some time, as those of an agent that is far off.
 fn serve(rows: &Rows, microseconds: u32) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
     println!("{}", socket.local_addr().expect("an address").port());
     std::io::stdout().flush().expect("standard output");
+    let (sender, answers) = mpsc::channel::<(Instant, Vec<u8>, SocketAddr)>();
+    let way = socket.try_clone().expect("the same socket");
+    thread::spawn(move || {
+        for (due, answer, to) in answers {
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let _ = way.send_to(&answer, to);
+        }
+    });
+    let delay = Duration::from_micros(microseconds.into());
     let mut octets = [0; 65_536];
     loop {
         let Ok((length, from)) = socket.recv_from(&mut octets) else {
             continue;
         };
+        let arrived = Instant::now();
         let Some(request) = Request::read(&octets[..length]) else {
             continue;
         };
-        if microseconds > 0 {
-            thread::sleep(Duration::from_micros(microseconds.into()));
-        }
-        if let Some(varbinds) = rows.answer(&request, 65_000) {
-            // A datagram that is too large is the client's fault: it asked for it.
-            let _ = socket.send_to(&request.response(0, 0, &varbinds), from);
+        let Some(varbinds) = rows.answer(&request, 65_000) else {
+            continue;
+        };
+        let answer = request.response(0, 0, &varbinds);
+        match delay.is_zero() {
+            true => drop(socket.send_to(&answer, from)),
+            false => drop(sender.send((arrived + delay, answer, from))),
         }
     }
 }

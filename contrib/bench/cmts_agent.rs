@@ -119,6 +119,8 @@ pub struct Request<'a> {
     pub first: i64,
     pub second: i64,
     pub names: Vec<Vec<u32>>,
+    /// The values as they stand there; of all but SET they say nothing.
+    pub values: Vec<&'a [u8]>,
 }
 
 impl<'a> Request<'a> {
@@ -148,13 +150,14 @@ impl<'a> Request<'a> {
         let (0x30, mut list, _) = take(content)? else {
             return None;
         };
-        let mut names = Vec::new();
+        let (mut names, mut values) = (Vec::new(), Vec::new());
         while !list.is_empty() {
             let (0x30, varbind, rest) = take(list)? else {
                 return None;
             };
-            let (6, name, _) = take(varbind)? else { return None };
+            let (6, name, value) = take(varbind)? else { return None };
             names.push(arcs(name)?);
+            values.push(value);
             list = rest;
         }
         Some(Request {
@@ -164,6 +167,7 @@ impl<'a> Request<'a> {
             first: integer(first)?,
             second: integer(second)?,
             names,
+            values,
         })
     }
 
@@ -250,7 +254,7 @@ pub fn name_octets(name: &[u32]) -> Vec<u8> {
 }
 
 /// Tag, content, and what follows.
-fn take(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+pub fn take(octets: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (tag, rest) = octets.split_first()?;
     let (length, mut rest) = rest.split_first()?;
     let mut size = usize::from(*length);

@@ -65,18 +65,24 @@ pub struct Kept {
 pub struct Unreadable;
 
 impl Baseline {
-    /// What is kept of this poll, for which `before` was kept. A flow that is in doubt now stays as it was: if it is gone at
+    /// What is kept of this poll and its flows, in their order; `before` was kept of the last one. A flow that is in doubt now stays as it was: if it is gone at
     /// the next poll, that will be told of.
-    pub fn next(poll: &Poll, reading: Reading, before: Option<Baseline>) -> Self {
+    pub fn next<'f>(
+        live: impl Iterator<Item = &'f Flow>,
+        poll: &Poll,
+        reading: Reading,
+        before: Option<Baseline>,
+    ) -> Self {
         let now_s = u32::try_from(reading.read_ms / 1000).unwrap_or(0);
         let ends: BTreeSet<End> = poll.ended.iter().filter_map(Flow::end).collect();
-        let mut live: Vec<_> = poll.live.iter().map(|flow| (flow.identity(), Kept::of(flow))).collect();
+        let mut kept = Vec::with_capacity(poll.live.len());
+        kept.extend(live.map(|flow| (flow.identity(), Kept::of(flow))));
         let mut delivered: Vec<_> = ends.iter().map(|end| (*end, now_s)).collect();
         if let Some(before) = before {
             let in_doubt: BTreeSet<FlowKey> = poll.doubts.all().collect();
             let doubtful = before.live.into_iter().filter(|(flow, _)| in_doubt.contains(&flow.key));
-            live.extend(doubtful);
-            live.sort_unstable_by_key(|(identity, _)| *identity);
+            kept.extend(doubtful);
+            kept.sort_unstable_by_key(|(identity, _)| *identity);
             let mut left: Vec<_> = before.delivered;
             left.retain(|(end, seen_s)| !ends.contains(end) && now_s.saturating_sub(*seen_s) < REMEMBERED_S);
             left.sort_unstable_by_key(|(_, seen_s)| std::cmp::Reverse(*seen_s));
@@ -94,7 +100,7 @@ impl Baseline {
                 .iter()
                 .map(|(mac, modem)| (*mac, without_cpes(modem)))
                 .collect(),
-            live,
+            live: kept,
             delivered,
         }
     }

@@ -17,7 +17,7 @@ use super::family::Family;
 use super::join::{End, Flow, Identity, Poll, Span};
 use super::modems::Modem;
 use super::snmp::Entry;
-use super::tables::{InterfaceRow, Mac};
+use super::tables::{FlowKey, InterfaceRow, Mac};
 use super::uptime;
 
 /// When and by what a poll was read.
@@ -37,6 +37,9 @@ pub struct Outcome {
     pub stopped: Vec<Flow>,
     /// Modems of ended flows that are not there any more, as they were last seen.
     pub former: BTreeMap<Mac, Modem>,
+    /// Flows that have another modem than in the last document though they were made at the same time: the counters are
+    /// still those of the flow of the first modem, or the modem is that of the next flow. They have no record.
+    pub withheld: BTreeSet<Identity>,
     /// Flows without usage in whose place there was some in the last document.
     pub zeroed: Vec<Identity>,
     /// Entries of the log whose Stop record is in a document that was sealed before this poll: the CMTS need not keep
@@ -89,11 +92,16 @@ pub fn compare(
             deleted_ticks: entry.end.1,
         })
         .collect();
+    outcome.tell_of_unowned(before.as_ref(), poll);
     if let Some(before) = &before {
         outcome.complete_stopped(before, poll);
         outcome.against(before, poll, interfaces, reading);
     }
-    outcome.baseline = Some(Baseline::next(poll, reading, before));
+    let live = poll
+        .live
+        .iter()
+        .filter(|flow| !outcome.withheld.contains(&flow.identity()));
+    outcome.baseline = Some(Baseline::next(live, poll, reading, before));
     outcome
 }
 
@@ -120,6 +128,7 @@ impl Outcome {
             .filter(|flow| before.had_usage(flow))
             .collect();
         let vanished = vanished(before, poll);
+        self.withhold_mixtures(&vanished, poll);
         if restarted(before, reading) {
             self.tell_of_restart(&vanished);
         } else {
@@ -134,6 +143,50 @@ impl Outcome {
             return;
         }
         self.compare_counters(before, poll, interfaces, reading);
+    }
+
+    /// Multicast flows of agents that do not say which they are never have a modem. One that had a modem has lost its
+    /// record.
+    fn tell_of_unowned(&mut self, before: Option<&Baseline>, poll: &Poll) {
+        if poll.doubts.unowned.is_empty() {
+            return;
+        }
+        let owned: BTreeSet<FlowKey> = before
+            .iter()
+            .flat_map(|before| &before.live)
+            .map(|(flow, _)| flow.key)
+            .collect();
+        let (lost, nobodys): (Vec<FlowKey>, Vec<_>) = poll.doubts.unowned.iter().partition(|key| owned.contains(key));
+        let tell = |flows: &[FlowKey], what: &str| {
+            let FlowKey { domain, id } = flows.first()?;
+            let count = flows.len();
+            Some(format!(
+                "{count} service flows {what} (the first is SFID {id} in MAC domain ifIndex {domain})"
+            ))
+        };
+        self.missing.extend(tell(&lost, "have no modem any more and no record"));
+        self.remarks.extend(tell(
+            &nobodys,
+            "belong to no modem and have no record: multicast, it seems",
+        ));
+    }
+
+    /// An SFID that was given to another modem between the reading of the counters and that of the owners, of which no log
+    /// tells.
+    fn withhold_mixtures(&mut self, vanished: &[Identity], poll: &Poll) {
+        let made = |flow: &Identity| (flow.key, flow.direction, flow.created_ticks);
+        let gone: BTreeSet<_> = vanished.iter().map(made).collect();
+        let live = poll.live.iter().map(Flow::identity);
+        self.withheld = live.filter(|flow| gone.contains(&made(flow))).collect();
+        if let Some(first) = self.withheld.first() {
+            self.missing.push(format!(
+                "{} service flows have another modem than in the last document and have no record, for the counters \
+                 may be those of either (the first is SFID {} in MAC domain ifIndex {})",
+                self.withheld.len(),
+                first.key.id,
+                first.key.domain
+            ));
+        }
     }
 
     /// Where the management of a CMTS alone started anew, or its standby took over, flows go on.

@@ -91,6 +91,8 @@ pub struct Poll {
     pub log: Vec<LogEntry>,
     /// Log entries that lack what makes a record of them.
     pub unusable_log: Vec<u32>,
+    /// Modems that own flows and stand in no table of modems: their records lack what those tell.
+    pub strangers: usize,
     /// Columns that the agent does not show at all, though records do without.
     pub hidden: Vec<Column>,
     pub doubts: Doubts,
@@ -132,7 +134,8 @@ impl Doubts {
         !(self.unowned.is_empty() && self.disputed.is_empty() && self.born.is_empty() && self.unmeasured.is_empty())
     }
 
-    /// What is left when everything was read again. A flow that was made in the meantime is no mixture any more.
+    /// What is left when everything was read again. A flow that was made in the meantime is no mixture any more. Those
+    /// without a modem are told of by who knows whether they ever had one ([`super::compare`]).
     fn sentence(&self) -> Option<String> {
         let some = |list: &[FlowKey], what: &str| {
             list.first().map(|first| {
@@ -142,7 +145,6 @@ impl Doubts {
         };
         let told: Vec<_> = [
             some(&self.holed, "lack a counter or their direction"),
-            some(&self.unowned, "belong to no modem"),
             some(&self.disputed, "belong to two modems"),
             some(&self.born, "were made while the tables were read"),
             some(&self.unmeasured, "have a modem but no counters"),
@@ -226,6 +228,8 @@ pub fn join(tables: &Tables, span: Span) -> Result<Poll, Hidden> {
     poll.live.sort_by_key(Flow::identity);
     poll.ended.sort_by_key(Flow::end);
     poll.ended.dedup_by_key(|flow| flow.end());
+    let strangers = poll.live.iter().filter(|flow| !poll.modems.contains_key(&flow.mac));
+    poll.strangers = strangers.map(|flow| flow.mac).collect::<BTreeSet<_>>().len();
     Ok(poll)
 }
 
@@ -300,10 +304,7 @@ fn hidden(tables: &Tables) -> Result<Vec<Column>, Hidden> {
         return Err(Hidden::Column(*column));
     }
     let dispensable = [
-        (
-            Column::ModemMac,
-            tables.modems.is_empty() && tables.registrations.is_empty(),
-        ),
+        (Column::ModemMac, tables.modems.is_empty()),
         (Column::Drops, nowhere(|row| row.drops.is_some())),
         (Column::Delays, nowhere(|row| row.delays.is_some())),
         (Column::ClassName, tables.classes.is_empty()),

@@ -30,12 +30,23 @@ pub fn modems(tables: &Tables) -> BTreeMap<Mac, Modem> {
     let mut rows: BTreeMap<Mac, (Option<u32>, Option<u32>)> = BTreeMap::new();
     for (index, row) in &tables.modems {
         if let Some(mac) = row.mac {
-            rows.entry(mac).or_default().0 = Some(*index);
+            let known = &mut rows.entry(mac).or_default().0;
+            let is_better = |known: &ModemRow| presence(row) >= presence(known);
+            if known.and_then(|index| tables.modems.get(&index)).is_none_or(is_better) {
+                *known = Some(*index);
+            }
         }
     }
     for (index, row) in &tables.registrations {
         if let Some(mac) = row.mac {
-            rows.entry(mac).or_default().1 = Some(*index);
+            let known = &mut rows.entry(mac).or_default().1;
+            let is_better = |known: &RegistrationRow| presence3(row) >= presence3(known);
+            if known
+                .and_then(|index| tables.registrations.get(&index))
+                .is_none_or(is_better)
+            {
+                *known = Some(*index);
+            }
         }
     }
     let stations = stations(tables);
@@ -52,6 +63,17 @@ pub fn modems(tables: &Tables) -> BTreeMap<Mac, Modem> {
         modem
     };
     rows.into_iter().map(|(mac, places)| (mac, modem(places))).collect()
+}
+
+/// A modem that moved to another place may be in a table twice. The row where it is has an address and channels.
+fn presence(row: &ModemRow) -> impl Ord + use<> {
+    let has_address = row.ip.is_some_and(|ip| !ip.is_unspecified()) || row.inet.is_some() || row.inet6.is_some();
+    (has_address, row.up != 0, matches!(row.status, Some(6 | 8)))
+}
+
+fn presence3(row: &RegistrationRow) -> impl Ord + use<> {
+    let has_address = row.ip.is_some_and(|ip| !ip.is_unspecified()) || row.ip6.is_some_and(|ip| !ip.is_unspecified());
+    (matches!(row.status, Some(6 | 8)), has_address)
 }
 
 fn joined(row: &ModemRow, registration: &RegistrationRow) -> Modem {

@@ -8,6 +8,7 @@
 //!
 //! The log is read last: what ends while the other tables are read must be in it.
 
+pub mod fuzz;
 mod line;
 mod pace;
 mod release;

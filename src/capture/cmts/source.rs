@@ -238,6 +238,12 @@ fn remarks(answer: &Answer, poll: &Poll) -> Vec<String> {
     if !poll.hidden.is_empty() {
         remarks.push(format!("not visible to this community or user: {:?}", poll.hidden));
     }
+    if poll.strangers > 0 {
+        remarks.push(format!(
+            "{} modems have flows but stand in no table of modems: their records lack address and interfaces",
+            poll.strangers
+        ));
+    }
     if let Some((column, index)) = &answer.tables.first_unusable {
         let count = answer.tables.unusable;
         remarks.push(format!(

@@ -61,7 +61,8 @@ impl Cmts<'_> {
     /// Pushes a record for each flow: Interim for what is there, Stop for what has ended, with or without usage.
     pub fn push(&self, records: &mut dyn RecordSink) -> io::Result<()> {
         let zeroed: BTreeSet<_> = self.outcome.zeroed.iter().collect();
-        let live = self.poll.live.iter();
+        let certain = |flow: &&Flow| !self.outcome.withheld.contains(&flow.identity());
+        let live = self.poll.live.iter().filter(certain);
         let live = live.filter(|flow| {
             self.options.full_records || flow.has_passed_anything() || zeroed.contains(&flow.identity())
         });

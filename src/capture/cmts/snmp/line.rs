@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_snmp::{Auth, Client, Error, ErrorStatus, Oid, Retry, UsmConfig, Value, VarBind};
+use async_snmp::{
+    Auth, Client, DecodeAnomaly, Error, ErrorStatus, Oid, Retry, UsmConfig, Value, VarBind, v3::ReportStatus,
+};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::{sleep_until, timeout},
@@ -20,7 +22,7 @@ use crate::capture::{
 use crate::config::{AuthProtocol, PrivacyProtocol};
 
 /// A poll that reads more cells than this is of no CMTS: it is an agent that makes rows up.
-const MOST_CELLS: u64 = 20_000_000;
+const MOST_CELLS: u64 = 6_000_000;
 
 pub struct Line {
     client: Client,
@@ -107,7 +109,7 @@ impl Line {
         loop {
             let place = self.place(&tries).await?;
             match self.in_time(&tries, self.client.get_many(oids)).await {
-                Ok(answer) => return self.counted(answer.varbinds),
+                Ok(answer) => return self.counted(answer.varbinds, &answer.metadata.decode_anomalies),
                 Err(e) => self.give_up_or_ask_again(e, &mut tries, place)?,
             }
         }
@@ -136,28 +138,43 @@ impl Line {
             let repetitions = self.pace.borrow().repetitions(columns);
             tries.asked = columns.saturating_mul(repetitions);
             tries.can_ask_for_less = repetitions > 1;
-            match self.in_time(&tries, self.client.get_bulk(oids, 1, repetitions)).await {
-                Ok(varbinds) => {
+            match self
+                .in_time(&tries, self.client.get_bulk_with_metadata(oids, 1, repetitions))
+                .await
+            {
+                Ok(answer) => {
+                    let varbinds = answer.varbinds;
                     let given = u32::try_from(varbinds.len().saturating_sub(1)).unwrap_or(u32::MAX);
                     if self.pace.borrow_mut().answered(tries.asked, given) {
                         self.places.add_permits(1);
                     }
-                    return self.counted(varbinds);
+                    return self.counted(varbinds, &answer.metadata.decode_anomalies);
                 }
                 Err(e) => self.give_up_or_ask_again(e, &mut tries, place)?,
             }
         }
     }
 
-    fn counted(&self, varbinds: Vec<VarBind>) -> Result<Vec<VarBind>, SourceError> {
+    /// The library makes something of values that their types cannot hold. No usage is made of what was made up.
+    fn counted(&self, varbinds: Vec<VarBind>, anomalies: &[DecodeAnomaly]) -> Result<Vec<VarBind>, SourceError> {
+        use DecodeAnomaly::{BoundedStringClamp, EmptyCounter64, SignedIntegerTruncation, Unsigned32Truncation};
         let cells = self.cells.get() + varbinds.len() as u64;
         self.cells.set(cells);
-        match cells > MOST_CELLS {
-            true => Err(SourceError::BadData(self.about(&format!(
-                "it gave more than {MOST_CELLS} values; its tables have no end"
-            )))),
-            false => Ok(varbinds),
-        }
+        let made_up = |anomaly: &&DecodeAnomaly| {
+            matches!(
+                anomaly,
+                BoundedStringClamp { .. }
+                    | EmptyCounter64 { .. }
+                    | SignedIntegerTruncation { .. }
+                    | Unsigned32Truncation { .. }
+            )
+        };
+        let wrong = match anomalies.iter().find(made_up) {
+            Some(anomaly) => format!("it gave a value that its type cannot hold ({anomaly:?})"),
+            None if cells > MOST_CELLS => format!("it gave more than {MOST_CELLS} values; its tables have no end"),
+            None => return Ok(varbinds),
+        };
+        Err(SourceError::BadData(self.about(&wrong)))
     }
 
     /// Waits until a request may be sent: there is a place for it, and the requests per second allow it.
@@ -226,6 +243,11 @@ impl Line {
 
     fn failure(&self, e: &Error) -> SourceError {
         match e.exchange_source() {
+            Error::Report { status, .. } if matches!(**status, ReportStatus::NotInTimeWindow { .. }) => {
+                let sentence = "the agent takes none of our messages for timely, though its own clock (snmpEngineBoots, \
+                                snmpEngineTime) is used; see that the clock of the agent runs";
+                SourceError::Unavailable(self.about(sentence))
+            }
             Error::Auth { .. } | Error::Report { .. } => SourceError::Denied(self.about(&format!(
                 "the agent refused the user or the passwords: {}",
                 e.exchange_source()

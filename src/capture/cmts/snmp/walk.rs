@@ -89,19 +89,19 @@ pub async fn row(line: &Line, tables: &RefCell<Tables>, key: FlowKey) -> Result<
 }
 
 /// A cell with its index.
-type Taken<'a> = (Column, &'a [u32], &'a VarBind);
+pub(super) type Taken<'a> = (Column, &'a [u32], &'a VarBind);
 
 /// Where the walk of a table stands.
-struct Walk {
+pub(super) struct Walk {
     /// Columns that go on, with their names.
-    open: Vec<(Column, Vec<u32>)>,
+    pub open: Vec<(Column, Vec<u32>)>,
     /// The last row that was taken; all columns go on from it.
-    row: Vec<u32>,
+    pub row: Vec<u32>,
     until: Option<Vec<u32>>,
 }
 
 impl Walk {
-    fn new(open: Vec<(Column, Vec<u32>)>, range: Range) -> Self {
+    pub fn new(open: Vec<(Column, Vec<u32>)>, range: Range) -> Self {
         let Range { after, until } = range;
         Walk {
             open,
@@ -110,7 +110,7 @@ impl Walk {
         }
     }
 
-    fn question(&self) -> Vec<Oid> {
+    pub fn question(&self) -> Vec<Oid> {
         let next = |(_, root): &(Column, Vec<u32>)| Oid::from_slice(&[root.as_slice(), &self.row].concat());
         [Oid::from_slice(&UPTIME)]
             .into_iter()
@@ -119,7 +119,7 @@ impl Walk {
     }
 
     /// sysUpTime, and the cells of an answer up to the last row that all columns have reached.
-    fn step<'a>(&mut self, answer: &'a [VarBind]) -> Result<(u32, Vec<Taken<'a>>), String> {
+    pub fn step<'a>(&mut self, answer: &'a [VarBind]) -> Result<(u32, Vec<Taken<'a>>), String> {
         let (uptime, rest) = answer.split_first().ok_or("an empty answer to GETBULK")?;
         let uptime_ticks = match cell(&uptime.value) {
             Some(Cell::Number(ticks)) if uptime.oid.arcs().starts_with(&UPTIME) => u32::try_from(ticks),

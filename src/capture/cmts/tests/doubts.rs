@@ -161,7 +161,12 @@ fn a_flow_in_doubt_is_not_lost_from_sight() {
     let (_, one, _) = polled(&tables, 2_000_000, None);
     tables.owners.remove(&key(12));
     let (poll, two, _) = polled(&tables, 2_090_000, Some(&one));
-    assert_eq!((poll.doubts.unowned, &two.missing), (vec![key(12)], &vec![]));
+    assert_eq!(poll.doubts.unowned, [key(12)]);
+    assert!(
+        two.missing[0].starts_with("1 service flows have no modem any more"),
+        "{:?}",
+        two.missing
+    );
     tables.flows.remove(&key(12));
     let (_, three, _) = polled(&tables, 2_180_000, Some(&two));
     assert!(
@@ -209,4 +214,44 @@ fn every_column_that_a_view_hides_is_named() {
         tables.registrations.clear();
     });
     assert_eq!(modems, Ok(vec![Column::ModemMac]));
+}
+
+#[test]
+fn an_sfid_that_goes_to_another_modem_is_found_without_a_log_too() {
+    let mut tables = small(Family::Qos3);
+    live(&mut tables, MODEM, 11, life(7_000_000, 500));
+    live(&mut tables, MODEM, 12, life(1, 500));
+    let (_, one, _) = polled(&tables, 2_000_000, None);
+    tables.forget(key(11));
+    live(&mut tables, OTHER, 11, life(7_000_100, 500));
+    let (_, two, records) = polled(&tables, 2_090_000, Some(&one));
+    assert_eq!(rows(&records), [(1, 12, 1)]);
+    assert!(
+        two.missing[0].starts_with("1 service flows have another modem"),
+        "{:?}",
+        two.missing
+    );
+    tables.forget(key(11));
+    live(&mut tables, OTHER, 11, life(30, 2_089_000));
+    let (_, three, records) = polled(&tables, 2_180_000, Some(&two));
+    assert_eq!((rows(&records), three.missing), (vec![(1, 12, 1), (1, 11, 30)], vec![]));
+}
+
+#[test]
+fn a_flow_that_never_had_a_modem_is_told_of_and_is_no_gap() {
+    let mut tables = small(Family::Ietf);
+    live(&mut tables, MODEM, 11, life(1000, 500));
+    live(&mut tables, MODEM, 12, life(2000, 500));
+    tables.owners.remove(&key(12));
+    let (poll, one, records) = polled(&tables, 2_000_000, None);
+    assert_eq!((rows(&records), poll.missing()), (vec![(1, 11, 1000)], None));
+    let (_, two, _) = polled(&tables, 2_090_000, Some(&one));
+    for outcome in [one, two] {
+        assert_eq!(outcome.missing, Vec::<String>::new());
+        assert!(
+            outcome.remarks[0].starts_with("1 service flows belong to no modem"),
+            "{:?}",
+            outcome.remarks
+        );
+    }
 }

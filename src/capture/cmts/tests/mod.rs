@@ -175,3 +175,18 @@ fn document(
     let records = records(tables, &poll, &outcome, *reading, options);
     (poll, outcome, records)
 }
+
+/// 50,000 flows are held in all three forms at a time.
+#[test]
+fn a_flow_takes_little_room() {
+    use std::mem::size_of;
+
+    assert!(size_of::<super::tables::FlowRow>() <= 80);
+    assert!(
+        size_of::<super::join::Flow>() <= 128,
+        "{}",
+        size_of::<super::join::Flow>()
+    );
+    let kept = size_of::<(super::join::Identity, super::baseline::Kept)>();
+    assert!(kept <= 80, "{kept}");
+}

@@ -180,3 +180,23 @@ fn addresses_that_nobody_wants_are_not_read() {
     known.take(Column::CpeIetf, &[1, 1], Cell::Octets(&[10, 0, 0, 1]));
     assert_eq!(known.substitutes(Kind::Docsis, true), Vec::<&[Column]>::new());
 }
+
+#[test]
+fn a_modem_that_moved_is_where_it_has_an_address() {
+    for (left, here) in [(1, 5), (5, 1)] {
+        let mut tables = Tables::new(Family::Qos3);
+        for index in [left, here] {
+            tables.take(Column::ModemMac, &[index], Cell::Octets(&MODEM));
+            tables.take(Column::RegMac, &[index], Cell::Octets(&MODEM));
+            let present = u8::from(index == here);
+            tables.take(Column::ModemIp, &[index], Cell::Octets(&[10 * present, 0, 0, present]));
+            tables.take(Column::ModemUp, &[index], Cell::Number(u64::from(present) * 77));
+            tables.take(Column::RegStatus, &[index], Cell::Number(1 + 7 * u64::from(present)));
+        }
+        let modem = modems(&tables).remove(&MODEM).unwrap();
+        assert_eq!(
+            (modem.ip, modem.up, modem.status),
+            (Some([10, 0, 0, 1].into()), 77, Some(8))
+        );
+    }
+}
