@@ -532,6 +532,21 @@ fn no_more_requests_are_in_flight_or_sent_in_a_second_than_configured() {
 }
 
 #[test]
+fn a_counter_that_its_type_cannot_hold_is_not_cut_to_it() {
+    let values: [(&str, &[u8]); 4] = [
+        ("4.1.2", &[0x46, 0]),
+        ("4.1.4", &[0x41, 6, 1, 0, 0, 0, 0, 5]),
+        ("4.1.3", &[0x43, 6, 1, 0, 0, 0, 0, 5]),
+        ("3.1.7", &[2, 5, 1, 0, 0, 0, 1]),
+    ];
+    for (column, value) in values {
+        let cell = format!("{QOS3}.{column}.536870914.1001");
+        let error = refused(usual(with(&cell, cmts_agent::Value::Raw(value))));
+        assert_bad_data(&error, "cannot hold");
+    }
+}
+
+#[test]
 fn modems_that_are_missing_in_their_table_are_counted() {
     let hidden = ["1.3.6.1.2.1.10.127.1.3.3", "1.3.6.1.4.1.4491.2.1.20"];
     // All columns of one modem, that with the MAC 02-00-5E-00-00-01.

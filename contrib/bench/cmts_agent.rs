@@ -11,6 +11,8 @@ pub enum Value<'a> {
     Gauge32(u32),
     TimeTicks(u32),
     Counter64(u64),
+    /// Tag, length and content as they are, right or wrong.
+    Raw(&'a [u8]),
 }
 
 pub const GET: u8 = 0xa0;
@@ -219,6 +221,7 @@ pub fn value_octets(value: Value<'_>) -> Vec<u8> {
         Value::Gauge32(number) => unsigned(0x42, number.into()),
         Value::TimeTicks(number) => unsigned(0x43, number.into()),
         Value::Counter64(number) => unsigned(0x46, number),
+        Value::Raw(octets) => octets.to_vec(),
     }
 }
 
