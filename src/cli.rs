@@ -28,6 +28,10 @@ pub struct Cli {
     #[arg(long, value_name = "DIR", global = true)]
     pub spool: Option<PathBuf>,
 
+    /// Only the drop-box of this CMTS, where [capture] documents = "each" gives each its own
+    #[arg(long, value_name = "NAME", global = true)]
+    pub drop_box: Option<String>,
+
     /// Say more: once what is done, twice every step
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,

@@ -2,11 +2,13 @@
 
 #[path = "cmts/agent.rs"]
 mod agent;
+mod document_support;
 mod support;
 
 use std::{
     collections::BTreeMap,
     fs,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -19,10 +21,10 @@ use billdrop::{
             join::{Flow, Poll, join},
             snmp::{self, Credentials, Settings},
             source::Cmts,
-            usage::Options,
+            usage::{Kind, Options},
         },
     },
-    config::{AuthProtocol, PrivacyProtocol},
+    config::{AuthProtocol, PrivacyProtocol, Profile},
     record::{Record, Value},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -38,9 +40,10 @@ fn settings(port: u16, credentials: Credentials) -> Settings {
         answer_within: Duration::from_secs(10),
         retries: 2,
         limit: Duration::from_secs(120),
-        requests_per_second: 1000,
+        requests_per_second: Some(1000),
         in_flight: 4,
-        cells: 36,
+        most_repetitions: 36,
+        records: Kind::Docsis,
         cpes: true,
     }
 }
@@ -88,7 +91,11 @@ fn assert_counters(file: &str, poll: &Poll, root: &str) {
         let live = poll.live.iter().filter(is_flow);
         live.map(|flow| (flow.key.id, of(flow))).collect::<BTreeMap<_, _>>()
     };
-    let table = |number: u32| column(file, &format!("{root}.4.1.{number}"));
+    let table = |number: u32| {
+        let mut column = column(file, &format!("{root}.4.1.{number}"));
+        column.remove(&MULTICAST);
+        column
+    };
     assert!(table(2).len() > 30);
     assert_eq!(counter(|flow| flow.packets), table(1));
     assert_eq!(counter(|flow| flow.octets), table(2));
@@ -104,6 +111,9 @@ fn assert_counters(file: &str, poll: &Poll, root: &str) {
         .map(|(index, sfid)| (u32::try_from(*sfid).unwrap(), log_octets[index]));
     assert_eq!(ended, log.collect());
 }
+
+/// The SFID of a flow of many, which no modem owns.
+const MULTICAST: u32 = 7001;
 
 const ROOTS: [(Family, &str); 3] = [
     (Family::Draft, "1.3.6.1.2.1.10.127.7.1"),
@@ -138,7 +148,7 @@ fn an_agent_that_answers_at_most_a_few_values_is_read_to_the_end() {
 fn no_more_requests_are_sent_in_a_second_than_configured() {
     let agent = Agent::start(FIRST, "");
     let mut settings = settings(agent.port, v2c());
-    settings.requests_per_second = 40;
+    settings.requests_per_second = Some(40);
     let start = Instant::now();
     let answer = snmp::poll(&settings, None).unwrap();
     let seconds = start.elapsed().as_secs_f64();
@@ -158,7 +168,7 @@ fn wrong_credentials_and_time_that_is_up_are_failures() {
     let refused = snmp::poll(&quick, None).unwrap_err();
     assert!(!refused.to_string().contains("another password"), "{refused}");
     let mut slow = settings(agent.port, v2c());
-    (slow.requests_per_second, slow.limit) = (1, Duration::from_secs(2));
+    (slow.requests_per_second, slow.limit) = (Some(1), Duration::from_secs(2));
     let late = snmp::poll(&slow, None).unwrap_err();
     assert!(
         matches!(&late, SourceError::Unavailable(why) if why.contains("within 2 s")),
@@ -181,49 +191,123 @@ fn a_view_that_hides_the_flows_is_a_failure_and_no_zero() {
     assert!(hidden.to_string().contains("not visible"), "{hidden}");
 }
 
-/// Of each record RecType, SFID and octets.
+/// Of each record RecType, SFID, octets, and all of its fields.
 #[derive(Default)]
-struct Records(Vec<(i32, u32, u64)>);
+struct Records(Vec<(i32, u32, u64)>, Vec<Record>);
 
 impl RecordSink for Records {
     fn push(&mut self, record: &Record) -> std::io::Result<()> {
-        let value = |name: &str| &record.values[record.definition.field(name).unwrap().0];
+        let field = |name: &str| record.definition.field(name).map(|(place, _)| &record.values[place]);
+        let number = |name: &str, of_samis: &str| field(name).or(field(of_samis)).unwrap();
         let fields = (
-            value("RecType"),
-            value("serviceIdentifier"),
-            value("serviceOctetsPassed"),
+            number("RecType", "RecType"),
+            number("serviceIdentifier", "ServiceIdentifier"),
+            number("serviceOctetsPassed", "ServiceOctetsPassed"),
         );
         let (Value::Int(kind), Value::UnsignedInt(sfid), Value::UnsignedLong(octets)) = fields else {
             panic!("{fields:?}");
         };
         self.0.push((*kind, *sfid, *octets));
+        self.1.push(record.clone());
         Ok(())
     }
+}
+
+fn source(port: u16, records: Kind) -> Cmts {
+    let mut settings = settings(port, v2c());
+    settings.records = records;
+    Cmts {
+        name: "cmts1".to_owned(),
+        settings,
+        options: Options {
+            records,
+            ..Options::default()
+        },
+        address: None,
+        address6: None,
+    }
+}
+
+fn begin() -> DateTime<Utc> {
+    "2026-01-08T00:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn records_of_docsis_3_0_have_what_its_tables_tell() {
+    const QOS3: &str = "1.3.6.1.4.1.4491.2.1.21.1";
+    let agent = Agent::start(FIRST, "");
+    for kind in [Kind::SamisType1, Kind::SamisType2] {
+        let asked = Asked {
+            now: begin(),
+            recorder: "recorder",
+            baseline: None,
+        };
+        let mut records = Records::default();
+        let captured = source(agent.port, kind).capture(&asked, &mut records).unwrap();
+        assert_eq!(captured.incomplete, None);
+        let live = records.0.iter().filter(|(kind, sfid, _)| *kind == 1 && *sfid < 8192);
+        let octets: BTreeMap<_, _> = live.map(|(_, sfid, octets)| (*sfid, *octets)).collect();
+        assert_eq!(octets, column(FIRST, &format!("{QOS3}.4.1.2")), "with the flow of many");
+        let sets = column(FIRST, &format!("{QOS3}.3.1.10"));
+        let apps = column(FIRST, &format!("{QOS3}.2.1.30"));
+        for ((kind, sfid, _), record) in records.0.iter().zip(&records.1) {
+            let value = |name: &str| &record.values[record.definition.field(name).unwrap().0];
+            let channels: &[u8] = match sets.get(sfid) {
+                _ if *kind == 2 => &[],
+                None => &[],
+                Some(260) => &[1, 2],
+                Some(300) => &[3, 4, 7, 8],
+                Some(channel) => &[*channel as u8],
+            };
+            let expected = match channels {
+                [] => Value::Absent,
+                _ => Value::Octets(channels.to_vec()),
+            };
+            assert_eq!(value("ServiceFlowChSet"), &expected, "{sfid}");
+            let app = apps.get(sfid).copied().unwrap_or(0);
+            assert_eq!(value("ServiceAppId"), &Value::UnsignedInt(app as u32), "{sfid}");
+            assert_eq!(
+                value("ServiceDsMulticast"),
+                &Value::Boolean(*sfid == MULTICAST),
+                "{sfid}"
+            );
+        }
+        assert_valid(&records.1);
+    }
+}
+
+/// xmllint finds nothing wrong in a document of these records.
+fn assert_valid(records: &[Record]) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("document.xml");
+    fs::write(&path, document_support::document(Profile::CiscoSamis, false, records)).unwrap();
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/contrib/schema/billdrop.xsd");
+    let said = Command::new("xmllint")
+        .args(["--nonet", "--noout", "--schema", schema])
+        .arg(&path)
+        .output()
+        .expect("xmllint is needed: apt-get install libxml2-utils");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
 }
 
 #[test]
 fn a_flow_that_ends_has_exactly_one_stop_record_in_three_documents() {
     let agent = Agent::start(FIRST, "");
-    let source = Cmts {
-        name: "cmts1".to_owned(),
-        settings: settings(agent.port, v2c()),
-        options: Options::default(),
-        address: None,
-    };
-    let begin: DateTime<Utc> = "2026-01-08T00:00:00Z".parse().unwrap();
+    let source = source(agent.port, Kind::Docsis);
     let mut baseline = None;
     let mut stops = Vec::new();
     for (file, seconds) in [(FIRST, 0), (SECOND, 900), (SECOND, 901)] {
         agent.show(file);
         let asked = Asked {
-            now: begin + TimeDelta::seconds(seconds),
+            now: begin() + TimeDelta::seconds(seconds),
             recorder: "recorder",
             baseline: baseline.as_deref(),
         };
         let mut records = Records::default();
         let captured = source.capture(&asked, &mut records).unwrap();
-        assert_eq!((captured.incomplete, captured.remark), (None, None), "{file}");
-        let octets = column(file, "1.3.6.1.4.1.4491.2.1.21.1.4.1.2");
+        assert_eq!(captured.incomplete, None, "{file}");
+        let mut octets = column(file, "1.3.6.1.4.1.4491.2.1.21.1.4.1.2");
+        octets.remove(&MULTICAST);
         let live = records.0.iter().filter(|(kind, sfid, _)| *kind == 1 && *sfid < 8192);
         assert_eq!(
             live.map(|(_, sfid, octets)| (*sfid, *octets))

@@ -105,7 +105,7 @@ fn a_key_that_cannot_be_right_is_refused_with_its_line() {
         ),
         (
             "[[source]]\ntype = \"linux\"\nport = 1\n".to_owned(),
-            "billdrop.toml:3: source[0].port: is for sources of type cucm and cms",
+            "billdrop.toml:3: source[0].port: is for sources of type cucm, cms and cmts",
         ),
         (
             cucm("port = 0"),

@@ -35,6 +35,7 @@ pub use linux::Linux;
 pub fn open(source: &config::Source, config: &config::Config) -> Result<Arc<dyn Source>, String> {
     match source {
         config::Source::Calls(calls) => Ok(Arc::new(Calls::new(calls))),
+        config::Source::Cmts(cmts) => Ok(Arc::new(cmts::source::Configured::new(cmts))),
         config::Source::Linux(linux) => Ok(Arc::new(Linux::new(linux)?)),
         config::Source::Device(device) => match device.kind {
             DeviceKind::Cucm => Ok(Arc::new(Cucm::new(device, config)?)),

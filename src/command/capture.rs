@@ -20,7 +20,13 @@ use crate::{
 };
 
 pub fn run(cli: &cli::Cli, args: &cli::Capture) -> Result<()> {
-    let setting = Setting::load_with_devices(cli)?;
+    let mut setting = Setting::load_with_devices(cli)?;
+    if args.dry_run || args.stdout {
+        // Nothing is changed, not at the sources either.
+        for source in &mut setting.config.sources {
+            (source.release_log, source.write_community) = (false, None);
+        }
+    }
     let sources = chosen(&setting, args)?;
     if args.dry_run {
         return preview::dry_run(&setting, &sources);
@@ -50,6 +56,9 @@ fn file_mode(
     has_pushed: &Cell<bool>,
 ) -> Result<()> {
     let tell = |e: &Error| tell_at_once(setting, e);
+    if let Some(drop_box) = &setting.drop_box {
+        drop_box.prepare(&setting.config).inspect_err(tell)?;
+    }
     let spool = Spool::prepare(&setting.config).inspect_err(tell)?;
     let lock = Lock::open(&spool.state).inspect_err(tell)?;
     let run = Run {

@@ -61,12 +61,16 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
     } else {
         "spool"
     };
-    findings.push(directory(place, &spool, &spool.directory));
-    findings.push(directory("state", &spool, &spool.state));
+    findings.push(directory(place, &setting, &spool, &spool.directory));
+    findings.push(directory("state", &setting, &spool, &spool.state));
     if spool.archive.makes {
-        findings.push(directory("archive", &spool, &spool.archive.directory));
+        findings.push(directory("archive", &setting, &spool, &spool.archive.directory));
     }
-    findings.extend(setting.log_settings().map(|settings| logs(&settings.directory)));
+    findings.extend(
+        setting
+            .log_settings()
+            .map(|settings| logs(&setting, &settings.directory)),
+    );
     findings.push(space(&setting, &spool));
     let ledger = look_at_ledger(&spool, &mut findings);
     if let Some(ledger) = &ledger {
@@ -108,11 +112,15 @@ fn longest(setting: &Setting) -> String {
 }
 
 /// A directory that is missing is made by the first capture, if its parent is there.
-fn directory(what: &str, spool: &Spool, path: &Path) -> Finding {
+fn directory(what: &str, setting: &Setting, spool: &Spool, path: &Path) -> Finding {
     use rustix::fs::{Access, access};
     // The first run makes the state directory and what belongs into it.
     let is_inside = path.parent() == Some(&spool.state) && spool.state.symlink_metadata().is_err();
-    let made = if is_inside { &spool.state } else { path };
+    let made: &Path = if is_inside { &spool.state } else { path };
+    let made = setting
+        .drop_box
+        .as_ref()
+        .map_or(made, |drop_box| drop_box.first_made(made));
     let parent = made
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
@@ -144,9 +152,13 @@ fn directory(what: &str, spool: &Spool, path: &Path) -> Finding {
 }
 
 /// A capture only warns of logs that it cannot write, and under cron, with `-q`, nobody hears that.
-fn logs(directory: &Path) -> Finding {
+fn logs(setting: &Setting, directory: &Path) -> Finding {
     use rustix::fs::{Access, access};
-    let parent = directory.parent().filter(|p| !p.as_os_str().is_empty());
+    let made = setting
+        .drop_box
+        .as_ref()
+        .map_or(directory, |drop_box| drop_box.first_made(directory));
+    let parent = made.parent().filter(|p| !p.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     let shown = directory.display();
     let (good, says) = match directory.metadata() {

@@ -7,6 +7,8 @@ mod capture;
 mod check;
 mod choose;
 mod deliver;
+mod drop_box;
+mod each;
 mod gaps;
 mod gather;
 mod history;
@@ -49,6 +51,9 @@ pub fn run(cli: &Cli) -> Result<()> {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     // Ledger and lock are for this user alone; spool and documents get their modes from the configuration.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    if let Some(outcome) = each::run(cli) {
+        return outcome;
+    }
     match &cli.command {
         Command::Capture(args) => capture::run(cli, args),
         Command::Status(args) => status::run(cli, args),

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use crate::{
     account::input::Input,
     capture,
-    config::{self, Config, Manager, Problem, Size, Span},
+    config::{self, Config, Documents, Manager, Problem, Size, SourceKind, Span},
     deliver, notify, spool,
 };
 
@@ -35,6 +35,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     log(config, &mut problem);
     devices(config, &mut problem);
     sources(config, &mut problem);
+    drop_boxes(config, &mut problem);
     destinations(config, &mut problem);
     stream(config, &mut problem);
     for (index, manager) in config.managers.iter().enumerate() {
@@ -183,7 +184,7 @@ fn sources(config: &Config, problem: &mut impl FnMut(&str, String)) {
             );
         }
         match source.check(&config.capture) {
-            Ok(config::Source::Device(_)) => {}
+            Ok(config::Source::Device(_) | config::Source::Cmts(_)) => {}
             Ok(linux) => {
                 if let Err(reason) = capture::open(&linux, config) {
                     problem(&format!("source[{index}]"), reason);
@@ -194,6 +195,61 @@ fn sources(config: &Config, problem: &mut impl FnMut(&str, String)) {
                     problem(&format!("source[{index}].{key}"), reason);
                 }
             }
+        }
+    }
+}
+
+/// What each CMTS needs for documents of its own, and what cannot stand beside that.
+fn drop_boxes(config: &Config, problem: &mut impl FnMut(&str, String)) {
+    if config.capture.documents == Documents::Together {
+        return;
+    }
+    if config.sources.is_empty() {
+        let reason = "\"each\" is for sources of type cmts, and there is none";
+        problem("capture.documents", reason.to_owned());
+    }
+    let beside = [
+        ("capture.devices", config.capture.devices.is_some()),
+        ("accounting.gatekeeper-ini", config.accounting.gatekeeper_ini.is_some()),
+        ("stream", config.stream.is_some()),
+    ];
+    for (key, _) in beside.into_iter().filter(|(_, given)| *given) {
+        let reason =
+            "and [capture] documents = \"each\" contradict each other; use a configuration of its own for each";
+        problem(key, reason.to_owned());
+    }
+    if config.snmp.engine_id.is_some() {
+        let reason = "two drop-boxes cannot be one engine of SNMP; leave it out, each makes its own";
+        problem("snmp.engine-id", reason.to_owned());
+    }
+    let mut hostnames = HashSet::new();
+    for (index, source) in config.sources.iter().enumerate() {
+        let mut problem = |key: &str, reason: String| problem(&format!("source[{index}].{key}"), reason);
+        if source.kind != SourceKind::Cmts {
+            let reason = "[capture] documents = \"each\" is for sources of type cmts alone";
+            problem("type", reason.to_owned());
+            continue;
+        }
+        if let Err(reason) = spool::check_hostname(source.name()) {
+            problem("name", format!("is that of a directory: {reason}"));
+        }
+        let hostname = source.hostname.as_deref().unwrap_or(source.name());
+        if let Err(reason) = spool::check_hostname(hostname) {
+            problem("hostname", reason);
+        }
+        if !hostnames.insert(hostname) {
+            problem(
+                "hostname",
+                format!("{hostname:?} is that of an earlier source; give each its own"),
+            );
+        }
+        let octets = config.snmp.filesystem.len() + spool::longest_name(hostname, &config.spool.extension);
+        if octets > LONGEST_DESTINATION {
+            let reason = format!(
+                "a file name of {octets} octets does not fit into ccmtrCollectionDestination, which holds \
+                 {LONGEST_DESTINATION}"
+            );
+            problem("hostname", reason);
         }
     }
 }

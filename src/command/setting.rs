@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    drop_box::{self, DropBox},
     progress::Audience,
     requirements::{self, LONGEST_DESTINATION},
 };
@@ -13,7 +14,7 @@ use crate::{
     account::journal,
     cli::Cli,
     config::{
-        self, Config, Loaded,
+        self, Config, Documents, Loaded,
         gatekeeper::{self, Leniency, LinkKind},
     },
     exit::{Error, Exit, Result},
@@ -29,6 +30,8 @@ pub struct Setting {
     /// The list of devices, if it was asked for and there is one.
     pub devices_file: Option<PathBuf>,
     pub hostname: String,
+    /// Where each CMTS has documents of its own: the one that this is about.
+    pub drop_box: Option<DropBox>,
     pub audience: Audience,
 }
 
@@ -42,11 +45,20 @@ impl Setting {
     pub fn load_with_devices(cli: &Cli) -> Result<Self> {
         let mut loaded = read(cli)?;
         let devices_file = config::load_devices(&mut loaded)?;
+        if let (Some(file), Documents::Each) = (&devices_file, loaded.config.capture.documents) {
+            let reason = format!(
+                "{}: [capture] documents = \"each\" is for CMTSs, and this is a list of other devices",
+                file.display()
+            );
+            return Err(Error::new(Exit::Configuration, reason)
+                .next("Give the devices a configuration of their own, and run billdrop where no such list lies."));
+        }
         loaded.config.calls = calls(&loaded.config);
         Setting::new(cli, loaded, devices_file)
     }
 
-    fn new(cli: &Cli, loaded: Loaded, devices_file: Option<PathBuf>) -> Result<Self> {
+    fn new(cli: &Cli, mut loaded: Loaded, devices_file: Option<PathBuf>) -> Result<Self> {
+        let drop_box = drop_box::narrow(&mut loaded.config, cli)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
@@ -70,6 +82,7 @@ impl Setting {
             file: loaded.file,
             devices_file,
             hostname,
+            drop_box,
             audience: Audience::of(cli),
         })
     }
@@ -136,8 +149,9 @@ impl Setting {
 
     /// The MAC for docIds: configured, else the one found first and kept, so that it stays when interfaces change.
     pub fn mac(&self, ledger: Option<&Ledger>) -> Result<[u8; 6]> {
+        let own = |mac| self.drop_box.as_ref().map_or(mac, |drop_box| drop_box.mac(mac));
         if let Some(mac) = self.config.recorder.mac.as_deref().and_then(config::parse_mac) {
-            return Ok(mac);
+            return Ok(own(mac));
         }
         const KEY: &str = "recorder-mac";
         if let Some(ledger) = ledger
@@ -145,7 +159,7 @@ impl Setting {
         {
             return Ok(mac);
         }
-        let mac = first_mac();
+        let mac = own(first_mac());
         if let Some(ledger) = ledger {
             ledger.set_meta(KEY, &mac.map(|octet| format!("{octet:02X}")).join("-"))?;
         }

@@ -193,7 +193,7 @@ impl<'a> Turn<'a> {
         body: &mut Body,
     ) -> Result<Option<PathBuf>> {
         let incomplete = gathered.failures().next().is_some();
-        let samis = self.setting.config.document.profile == Profile::CiscoSamis;
+        let samis = self.setting.config.document.profile != Profile::Full;
         if body.count() == 0 && (incomplete || samis) {
             return self.nothing_to_offer(&name, &gathered).map(|()| None);
         }

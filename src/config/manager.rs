@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use super::{Secret, Span};
 
+/// Shortest password of SNMP version 3, in octets (RFC 3414, section 11.2).
+pub const SHORTEST_PASSWORD: usize = 8;
+
 /// `[[notify]]`: an SNMP manager.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

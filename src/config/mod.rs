@@ -9,6 +9,7 @@ mod accounting_sql;
 mod accounting_status;
 mod archive;
 mod billing_config;
+mod cmts;
 pub(crate) mod device;
 pub mod gatekeeper;
 mod load;
@@ -31,16 +32,17 @@ pub use accounting_sql::{AccountingSql, SqlTls};
 pub use accounting_status::{Network, StatusInput, StatusOutput};
 pub use archive::Archive;
 pub use billing_config::{COLUMNS, DEFAULT_LIST, Listed, Problems, load_devices, parse_devices};
+pub use cmts::{Cmts, CmtsCredentials, CmtsRecords};
 pub use device::{Device, DeviceKind, Location, Tls};
 pub use load::{DEFAULT_FILE, Loaded, Problem, load};
 pub use log::{Log, LogFormat};
-pub use manager::{AuthProtocol, DEFAULT_ENTERPRISE, Manager, PrivacyProtocol, Snmp, SnmpVersion};
+pub use manager::{AuthProtocol, DEFAULT_ENTERPRISE, Manager, PrivacyProtocol, SHORTEST_PASSWORD, Snmp, SnmpVersion};
 pub use push::{Endpoint, Push, Scheme};
 pub use quantity::{Mode, Size, Span};
 pub use secret::Secret;
 pub use source::{Calls, Linux, Source, SourceKind, SourceTable};
 pub use stream::{CheckedCollector, Collector, OnFailure, Order, STREAM, Security, Stream, TimeOfDay};
-pub use usage::{Capture, Cms, Cucm, LicenseHistory};
+pub use usage::{Capture, Cms, Cucm, Documents, LicenseHistory};
 
 /// The whole configuration. Later tables use nothing of earlier ones.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -178,6 +180,9 @@ pub enum Profile {
     Full,
     /// The usage only, for collectors that know only the CMTS.
     CiscoSamis,
+    /// The same with another number in the header, for collectors that go by it.
+    #[serde(rename = "cisco-samis-3.5")]
+    CiscoSamis35,
 }
 
 impl Config {
@@ -204,7 +209,7 @@ impl Config {
             .managers
             .iter()
             .flat_map(|m| [&m.community, &m.auth_password, &m.privacy_password]);
-        let of_sources = self.sources.iter().map(|source| &source.password);
+        let of_sources = self.sources.iter().flat_map(SourceTable::secrets);
         let of_destinations = self.destinations.iter().flat_map(|d| [&d.password, &d.passphrase]);
         of_managers
             .chain(of_sources)

@@ -4,13 +4,17 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{Capture, Device, DeviceKind, Location, Secret, Span, Tls, device};
+use super::{
+    AuthProtocol, Capture, Cmts, CmtsRecords, Device, DeviceKind, Location, PrivacyProtocol, Secret, SnmpVersion, Span,
+    Tls, device,
+};
 
 /// A source that has passed every check.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
     Linux(Linux),
     Device(Device),
+    Cmts(Box<Cmts>),
     Calls(Calls),
 }
 
@@ -40,6 +44,7 @@ impl Source {
         match self {
             Source::Linux(linux) => &linux.name,
             Source::Device(device) => &device.name,
+            Source::Cmts(cmts) => &cmts.name,
             Source::Calls(_) => crate::capture::CALLS,
         }
     }
@@ -73,7 +78,7 @@ pub struct SourceTable {
     pub contract: Option<String>,
     pub local_or_remote: Option<Location>,
     pub address: Option<String>,
-    /// Default: 8443 for a CUCM, 443 for a CMS.
+    /// Default: 8443 for a CUCM, 443 for a CMS, 161 for a CMTS.
     pub port: Option<u16>,
     pub user: Option<String>,
     pub password: Option<Secret>,
@@ -82,9 +87,32 @@ pub struct SourceTable {
     pub tls_name: Option<String>,
     #[serde(default)]
     pub tls_insecure: bool,
-    /// Default: that of `[capture]`.
+    /// Default: that of `[capture]`; 15 minutes for a CMTS.
     pub timeout: Option<Span>,
     pub proxy: Option<String>,
+    pub hostname: Option<String>,
+    pub version: Option<SnmpVersion>,
+    pub community: Option<Secret>,
+    pub auth_protocol: Option<AuthProtocol>,
+    pub auth_password: Option<Secret>,
+    pub privacy_protocol: Option<PrivacyProtocol>,
+    pub privacy_password: Option<Secret>,
+    pub answer_timeout: Option<Span>,
+    pub retries: Option<u8>,
+    pub most_requests_per_second: Option<u32>,
+    pub in_flight: Option<u16>,
+    pub most_repetitions: Option<u16>,
+    pub records: Option<CmtsRecords>,
+    #[serde(default)]
+    pub flow_aggregate: bool,
+    #[serde(default)]
+    pub cpe_list_suppress: bool,
+    #[serde(default)]
+    pub full_records: bool,
+    pub source_address: Option<String>,
+    #[serde(default)]
+    pub release_log: bool,
+    pub write_community: Option<Secret>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -96,6 +124,8 @@ pub enum SourceKind {
     Cucm,
     /// A Cisco Meeting Server.
     Cms,
+    /// A cable modem termination system of any make.
+    Cmts,
 }
 
 impl SourceKind {
@@ -104,6 +134,7 @@ impl SourceKind {
             SourceKind::Linux => "linux",
             SourceKind::Cucm => "cucm",
             SourceKind::Cms => "cms",
+            SourceKind::Cmts => "cmts",
         }
     }
 }
@@ -122,45 +153,83 @@ impl SourceTable {
         if let Err(reason) = device::name(self.name()) {
             found.push(("name", reason.to_owned()));
         }
-        let kind = match self.kind {
-            SourceKind::Linux => None,
-            SourceKind::Cucm => Some(DeviceKind::Cucm),
-            SourceKind::Cms => Some(DeviceKind::Cms),
-        };
-        self.keys_of_other_types(kind.is_some(), &mut found);
-        let source = match kind {
-            None => Some(Source::Linux(self.linux())),
-            Some(kind) => self.device(kind, capture, &mut found).map(Source::Device),
+        self.keys_of_other_types(&mut found);
+        let source = match self.kind {
+            SourceKind::Linux => Some(Source::Linux(self.linux())),
+            SourceKind::Cucm => self.device(DeviceKind::Cucm, capture, &mut found).map(Source::Device),
+            SourceKind::Cms => self.device(DeviceKind::Cms, capture, &mut found).map(Source::Device),
+            SourceKind::Cmts => self.cmts(&mut found).map(|cmts| Source::Cmts(Box::new(cmts))),
         };
         source.filter(|_| found.is_empty()).ok_or(found)
     }
 
-    fn keys_of_other_types(&self, is_device: bool, found: &mut Vec<Finding>) {
-        let of_linux = [
-            ("include", !self.include.is_empty()),
-            ("exclude", !self.exclude.is_empty()),
-            ("network-namespace", self.network_namespace.is_some()),
+    /// Every secret that may stand in the table.
+    pub(super) fn secrets(&self) -> [&Option<Secret>; 5] {
+        [
+            &self.password,
+            &self.community,
+            &self.auth_password,
+            &self.privacy_password,
+            &self.write_community,
+        ]
+    }
+
+    fn keys_of_other_types(&self, found: &mut Vec<Finding>) {
+        use SourceKind::{Cms, Cmts, Cucm, Linux};
+        const LINUX: &[SourceKind] = &[Linux];
+        const DEVICES: &[SourceKind] = &[Cucm, Cms];
+        const ASKED: &[SourceKind] = &[Cucm, Cms, Cmts];
+        const CMTS: &[SourceKind] = &[Cmts];
+        let keys = [
+            ("include", !self.include.is_empty(), LINUX),
+            ("exclude", !self.exclude.is_empty(), LINUX),
+            ("network-namespace", self.network_namespace.is_some(), LINUX),
+            ("contract", self.contract.is_some(), DEVICES),
+            ("local-or-remote", self.local_or_remote.is_some(), DEVICES),
+            ("address", self.address.is_some(), ASKED),
+            ("port", self.port.is_some(), ASKED),
+            ("user", self.user.is_some(), ASKED),
+            ("password", self.password.is_some(), DEVICES),
+            ("tls-ca", self.tls_ca.is_some(), DEVICES),
+            ("tls-fingerprint", self.tls_fingerprint.is_some(), DEVICES),
+            ("tls-name", self.tls_name.is_some(), DEVICES),
+            ("tls-insecure", self.tls_insecure, DEVICES),
+            ("timeout", self.timeout.is_some(), ASKED),
+            ("proxy", self.proxy.is_some(), DEVICES),
+            ("hostname", self.hostname.is_some(), CMTS),
+            ("version", self.version.is_some(), CMTS),
+            ("community", self.community.is_some(), CMTS),
+            ("auth-protocol", self.auth_protocol.is_some(), CMTS),
+            ("auth-password", self.auth_password.is_some(), CMTS),
+            ("privacy-protocol", self.privacy_protocol.is_some(), CMTS),
+            ("privacy-password", self.privacy_password.is_some(), CMTS),
+            ("answer-timeout", self.answer_timeout.is_some(), CMTS),
+            ("retries", self.retries.is_some(), CMTS),
+            (
+                "most-requests-per-second",
+                self.most_requests_per_second.is_some(),
+                CMTS,
+            ),
+            ("in-flight", self.in_flight.is_some(), CMTS),
+            ("most-repetitions", self.most_repetitions.is_some(), CMTS),
+            ("records", self.records.is_some(), CMTS),
+            ("flow-aggregate", self.flow_aggregate, CMTS),
+            ("cpe-list-suppress", self.cpe_list_suppress, CMTS),
+            ("full-records", self.full_records, CMTS),
+            ("source-address", self.source_address.is_some(), CMTS),
+            ("release-log", self.release_log, CMTS),
+            ("write-community", self.write_community.is_some(), CMTS),
         ];
-        let of_devices = [
-            ("contract", self.contract.is_some()),
-            ("local-or-remote", self.local_or_remote.is_some()),
-            ("address", self.address.is_some()),
-            ("port", self.port.is_some()),
-            ("user", self.user.is_some()),
-            ("password", self.password.is_some()),
-            ("tls-ca", self.tls_ca.is_some()),
-            ("tls-fingerprint", self.tls_fingerprint.is_some()),
-            ("tls-name", self.tls_name.is_some()),
-            ("tls-insecure", self.tls_insecure),
-            ("timeout", self.timeout.is_some()),
-            ("proxy", self.proxy.is_some()),
-        ];
-        let (others, whose) = match is_device {
-            true => (&of_linux[..], "linux"),
-            false => (&of_devices[..], "cucm and cms"),
-        };
-        let given = others.iter().filter(|(_, given)| *given);
-        found.extend(given.map(|(key, _)| (*key, format!("is for sources of type {whose}"))));
+        for (key, given, kinds) in keys {
+            if given && !kinds.contains(&self.kind) {
+                let whose: Vec<&str> = kinds.iter().map(|kind| kind.token()).collect();
+                let whose = match whose.split_last() {
+                    Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+                    _ => whose.concat(),
+                };
+                found.push((key, format!("is for sources of type {whose}")));
+            }
+        }
     }
 
     fn linux(&self) -> Linux {

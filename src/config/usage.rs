@@ -20,6 +20,19 @@ pub struct Capture {
     pub retries: u8,
     /// How long to wait before the first repetition. Doubled each time.
     pub retry_wait: Span,
+    /// Whether all sources have one document, or each CMTS its own.
+    pub documents: Documents,
+}
+
+/// Whose usage stands in one document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Documents {
+    /// That of all sources.
+    #[default]
+    Together,
+    /// That of one CMTS; each has a drop-box of its own.
+    Each,
 }
 
 impl Default for Capture {
@@ -30,6 +43,7 @@ impl Default for Capture {
             concurrency: 64,
             retries: 3,
             retry_wait: Span::seconds(5),
+            documents: Documents::Together,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, io};
 use quick_xml::escape::partial_escape;
 
 use super::lexical::{self, Misfit, Times};
-use crate::record::{Field, Kind, Presence, Record, ServiceDefinition, Value};
+use crate::record::{DOCSIS, Field, Kind, Presence, Record, ServiceDefinition, Value};
 
 /// Turns records into elements, one element a line.
 #[derive(Debug, Default)]
@@ -79,7 +79,11 @@ fn layout_of<'a>(layouts: &'a mut Vec<Layout>, definition: &'static ServiceDefin
             layouts.push(Layout {
                 definition,
                 open: format!("<IPDR xsi:type=\"{}\">\n", definition.name),
-                fields: definition.fields.iter().map(Tags::new).collect(),
+                fields: definition
+                    .fields
+                    .iter()
+                    .map(|field| Tags::new(field, definition))
+                    .collect(),
             });
             let last = layouts.len() - 1;
             layouts.swap(0, last);
@@ -89,16 +93,21 @@ fn layout_of<'a>(layouts: &'a mut Vec<Layout>, definition: &'static ServiceDefin
 }
 
 impl Tags {
-    fn new(field: &Field) -> Tags {
+    fn new(field: &Field, definition: &ServiceDefinition) -> Tags {
         let (line_end, children) = match field.kind {
             Kind::Structs(children) => ("\n", children),
             _ => ("", &[][..]),
         };
+        // What known collectors of a CMTS's records take for the beginning of the next element, and lose that one.
+        let is_read_by_halves = std::ptr::eq(definition, &DOCSIS);
         Tags {
             open: format!("<{}>{line_end}", field.name),
             close: format!("</{}>\n", field.name),
-            empty: format!("<{}/>\n", field.name),
-            children: children.iter().map(Tags::new).collect(),
+            empty: match is_read_by_halves {
+                true => format!("<{0}></{0}>\n", field.name),
+                false => format!("<{}/>\n", field.name),
+            },
+            children: children.iter().map(|field| Tags::new(field, definition)).collect(),
         }
     }
 }

@@ -86,7 +86,7 @@ fn check(header: &Header, information: Option<&DocumentInformation>, body: &Body
     let Some(information) = information else {
         return match header.profile {
             Profile::Full => Err("a document of profile full needs a document information record".to_owned()),
-            Profile::CiscoSamis => Ok(()),
+            Profile::CiscoSamis | Profile::CiscoSamis35 => Ok(()),
         };
     };
     if information.sequence != header.doc_id.sequence() {
@@ -129,7 +129,12 @@ impl<W: Write> Writer<W> {
         let doc_id = header.doc_id.to_string();
         let schema_location = match header.profile {
             Profile::Full => format!("{NAMESPACE} {SCHEMA}"),
-            Profile::CiscoSamis => CISCO_SCHEMA.to_owned(),
+            Profile::CiscoSamis | Profile::CiscoSamis35 => CISCO_SCHEMA.to_owned(),
+        };
+        // Collectors know by it which names the elements have, whatever the header of a uBR says (IPDR 0.41 of CPAN).
+        let version = match header.profile {
+            Profile::Full | Profile::CiscoSamis => VERSION,
+            Profile::CiscoSamis35 => "3.5",
         };
         let attributes = [
             ("xmlns", NAMESPACE),
@@ -138,7 +143,7 @@ impl<W: Write> Writer<W> {
             ("docId", &doc_id),
             ("creationTime", &created),
             ("IPDRRecorderInfo", header.recorder.as_str()),
-            ("version", VERSION),
+            ("version", version),
         ];
         let mut buffer = Vec::with_capacity(FLUSH + FLUSH / 4);
         buffer.extend_from_slice(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<IPDRDoc");

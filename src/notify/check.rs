@@ -1,12 +1,9 @@
 //! What of a `[[notify]]` table can be judged when the configuration is read.
 
-use crate::config::{Manager, Secret, SnmpVersion};
+use crate::config::{Manager, SHORTEST_PASSWORD, Secret, SnmpVersion};
 
 /// Port of SNMP notifications (RFC 3417).
 const TRAP_PORT: u16 = 162;
-
-/// Shortest password of version 3, in octets (RFC 3414, section 11.2).
-pub(super) const SHORTEST_PASSWORD: usize = 8;
 
 /// Longest `timeout`, in seconds.
 const LONGEST_TIMEOUT: u64 = 60;

@@ -303,8 +303,8 @@ fn auth(manager: &Manager) -> Result<Auth, Failure> {
 
 fn password(key: &str, secret: Option<&Secret>) -> Result<String, Failure> {
     let password = reveal(key, secret)?;
-    if password.len() < check::SHORTEST_PASSWORD {
-        let reason = format!("{key} is shorter than {} octets", check::SHORTEST_PASSWORD);
+    if password.len() < config::SHORTEST_PASSWORD {
+        let reason = format!("{key} is shorter than {} octets", config::SHORTEST_PASSWORD);
         return Err(Failure::of_all(
             reason,
             "Agree on a longer one with the manager (RFC 3414).",

@@ -42,7 +42,8 @@ pub static DOCSIS: ServiceDefinition = ServiceDefinition {
             "CMdocsisMode",
             Kind::Text { max_chars: 8 },
             EmptyWhenAbsent,
-            "Registration mode of the modem: 10 for DOCSIS 1.0, 11 for 1.1, 20, 30; some releases print 1.0.",
+            "Registration mode of the modem: 10 for DOCSIS 1.0, 11 for 1.1, 20, 30, 31; some releases print 1.0. Beyond \
+             11 it is concluded from the channels of the modem: no standard object tells it.",
         ),
         Field::new(
             "CMCPEipAddress",

@@ -49,7 +49,7 @@ pub static SAMIS_TYPE_1: ServiceDefinition = ServiceDefinition {
             "CmLastRegTime",
             Kind::DateTime,
             EmptyWhenAbsent,
-            "When the modem registered last.",
+            "When the modem registered last. A CMTS that tells no zone is taken to mean that of its own clock.",
         ),
         REC_TYPE,
         REC_CREATION_TIME,
@@ -108,7 +108,12 @@ const CMTS_SYS_UP_TIME: Field = number(
 );
 const CMTS_MD_IF_NAME: Field = text("CmtsMdIfName", "ifName of the MAC domain.");
 const CMTS_MD_IF_INDEX: Field = number("CmtsMdIfIndex", "ifIndex of the MAC domain.");
-const CM_MAC_ADDR: Field = Field::new("CmMacAddr", Kind::MacAddress, Required, "MAC address of the modem.");
+const CM_MAC_ADDR: Field = Field::new(
+    "CmMacAddr",
+    Kind::MacAddress,
+    Required,
+    "MAC address of the modem; zeros for a multicast flow, which is nobody's.",
+);
 const REC_TYPE: Field = Field::new(
     "RecType",
     Kind::Int,
@@ -137,7 +142,12 @@ const SERVICE_DS_MULTICAST: Field = Field::new(
     EmptyWhenAbsent,
     "Whether the flow is a downstream multicast.",
 );
-const SERVICE_IDENTIFIER: Field = Field::new("ServiceIdentifier", Kind::UnsignedInt, Required, "SFID of the flow.");
+const SERVICE_IDENTIFIER: Field = Field::new(
+    "ServiceIdentifier",
+    Kind::UnsignedInt,
+    Required,
+    "SFID of the flow, SID of a modem of DOCSIS 1.0; 0 for the sum of a modem's flows.",
+);
 const SERVICE_GATE_ID: Field = number("ServiceGateId", "Gate of the flow (PacketCable Multimedia), 0 if none.");
 const SERVICE_CLASS_NAME: Field = text("ServiceClassName", "Service class of the flow.");
 const SERVICE_DIRECTION: Field = Field::new("ServiceDirection", Kind::Int, Required, "1 downstream, 2 upstream.");

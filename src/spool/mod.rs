@@ -51,7 +51,7 @@ pub use lock::{Lock, Locked};
 pub use manifest::{Manifest, SUFFIX as MANIFEST_SUFFIX};
 pub use missing::missing;
 pub use name::{DocumentName, NamingRule, check_hostname, longest_name, next_stamp};
-pub use place::{Entry, Listing, Spool, group_id};
+pub use place::{Entry, Listing, Spool, group_id, prepare_parent};
 pub use rebuild::open_ledger;
 pub use recover::{Standing, recover, survey};
 pub use release::{Released, drop_released, give_up, release};

@@ -333,6 +333,12 @@ pub fn group_id(name: &str) -> std::result::Result<u32, String> {
     }
 }
 
+/// Makes a directory that has the directories of several drop-boxes in it, with the rules for those.
+pub fn prepare_parent(path: &Path, role: &str, mode: u32, group: Option<u32>) -> Result<()> {
+    make_directory(path, mode, group)?;
+    check_directory(path, role)
+}
+
 /// Returns whether the directory had to be made.
 fn make_directory(path: &Path, mode: u32, group: Option<u32>) -> Result<bool> {
     match fs::create_dir(path) {

@@ -32,6 +32,17 @@ def main(path):
         if not command:
             return
         wanted = number(sys.stdin.readline())
+        if command == "set":
+            # 6 is destroy(6) of an entry of the log. In the file, too: snmpd may start another process.
+            is_destroyed = sys.stdin.readline().split()[-1:] == ["6"] and wanted in places
+            if is_destroyed:
+                column, index = wanted[:-2], wanted[-1]
+                kept = [at for at, oid in enumerate(places) if oid[:-2] != column or oid[-1] != index]
+                places, rows = [places[at] for at in kept], [rows[at] for at in kept]
+                with open(path, "w") as out:
+                    out.writelines("|".join(row) + "\n" for row in rows)
+            print("DONE" if is_destroyed else "not-writable", flush=True)
+            continue
         # Another file that was renamed over the old one is the next poll.
         if (now := os.stat(path).st_ino) != stamp:
             stamp, (places, rows) = now, load(path)

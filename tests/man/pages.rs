@@ -10,12 +10,13 @@ use super::{commands, directory, markup};
 const DATE: &str = "2026-11-22";
 
 /// Pages that belong to no command.
-const TOPICS: [&str; 6] = [
+const TOPICS: [&str; 7] = [
     "billdrop.toml.5",
     "billdrop-accounting.5",
     "billdrop-files.5",
     "billing_config.csv.5",
     "billdrop-cms.7",
+    "billdrop-cmts.7",
     "billdrop-cucm.7",
 ];
 

@@ -6,32 +6,26 @@
 //! no record and is told of: never a record that is mixed of two flows.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
 
 use super::family::Column;
-use super::tables::{FlowKey, FlowRow, InterfaceRow, LogRow, Mac, Tables};
-
-/// A modem, joined by its MAC: its indexes in the two modem tables have nothing to do with each other.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Modem {
-    pub ip: Option<Ipv4Addr>,
-    /// ifIndex of its first upstream and downstream, 0: unknown.
-    pub up: u32,
-    pub down: u32,
-    /// 10 or 11, as it registered. Nothing standard tells more.
-    pub mode: Option<u32>,
-    /// Addresses behind it, in the order of the table.
-    pub cpes: Vec<Ipv4Addr>,
-}
+use super::modems::{self, Modem};
+use super::sids;
+use super::tables::{FlowKey, FlowRow, InterfaceRow, LogRow, Mac, Shared, Tables};
 
 /// A service flow in one direction, or of a DOCSIS 1.0 modem one direction of its SID. Counters as they were read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flow {
+    /// Zeros: of a multicast flow, which is nobody's.
     pub mac: Mac,
     pub key: FlowKey,
     /// 1 downstream, 2 upstream.
     pub direction: u32,
-    pub class: Vec<u8>,
+    pub class: Option<Shared>,
+    /// The log does not have the channels, the application and the gate: they are of the last poll that saw the flow.
+    pub channels: Channels,
+    /// 0: none, or not known.
+    pub app_id: u32,
+    pub gate_id: u32,
     pub octets: u64,
     pub packets: u64,
     pub drops: u32,
@@ -42,6 +36,27 @@ pub struct Flow {
     pub deleted_ticks: Option<u32>,
     /// Whether its octets count to 2^32 only.
     pub narrow: bool,
+    pub multicast: bool,
+}
+
+/// The channels that carry a flow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Channels {
+    #[default]
+    Unknown,
+    One(u8),
+    Set(Shared),
+}
+
+impl Channels {
+    /// An octet for each channel.
+    pub fn octets(&self) -> &[u8] {
+        match self {
+            Channels::Unknown => &[],
+            Channels::One(channel) => std::slice::from_ref(channel),
+            Channels::Set(channels) => channels,
+        }
+    }
 }
 
 /// What identifies a flow as long as the CMTS runs: an SFID is given again, but not at the same time.
@@ -71,13 +86,27 @@ pub struct Poll {
     /// Flows of the log, by modem: ended at any time since the log goes back.
     pub ended: Vec<Flow>,
     /// Flows of many: nobody's usage.
-    pub multicast: usize,
+    pub multicast: Vec<Flow>,
+    /// The entries of the log that tell of an end, by number.
+    pub log: Vec<LogEntry>,
     /// Log entries that lack what makes a record of them.
     pub unusable_log: Vec<u32>,
+    /// Modems that own flows and stand in no table of modems: their records lack what those tell.
+    pub strangers: usize,
     /// Columns that the agent does not show at all, though records do without.
     pub hidden: Vec<Column>,
     pub doubts: Doubts,
 }
+
+/// An entry of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEntry {
+    pub index: u32,
+    pub end: End,
+}
+
+/// The end of a flow: which, and at which sysUpTime.
+pub type End = (Identity, u32);
 
 /// Flows that cannot be told of, each in one list only.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -105,7 +134,8 @@ impl Doubts {
         !(self.unowned.is_empty() && self.disputed.is_empty() && self.born.is_empty() && self.unmeasured.is_empty())
     }
 
-    /// What is left when everything was read again. A flow that was made in the meantime is no mixture any more.
+    /// What is left when everything was read again. A flow that was made in the meantime is no mixture any more. Those
+    /// without a modem are told of by who knows whether they ever had one ([`super::compare`]).
     fn sentence(&self) -> Option<String> {
         let some = |list: &[FlowKey], what: &str| {
             list.first().map(|first| {
@@ -115,7 +145,6 @@ impl Doubts {
         };
         let told: Vec<_> = [
             some(&self.holed, "lack a counter or their direction"),
-            some(&self.unowned, "belong to no modem"),
             some(&self.disputed, "belong to two modems"),
             some(&self.born, "were made while the tables were read"),
             some(&self.unmeasured, "have a modem but no counters"),
@@ -145,13 +174,17 @@ pub enum Hidden {
 /// Joins the tables. Flows that are in doubt are left out; [`Poll::doubts`] has them.
 pub fn join(tables: &Tables, span: Span) -> Result<Poll, Hidden> {
     let mut poll = Poll {
-        modems: modems(tables),
+        modems: modems::modems(tables),
         ..Poll::default()
     };
     poll.hidden = hidden(tables)?;
     for (index, row) in &tables.log {
         match ended(tables, row) {
-            Some(flow) => poll.ended.push(flow),
+            Some(flow) => {
+                let end = flow.end();
+                poll.log.extend(end.map(|end| LogEntry { index: *index, end }));
+                poll.ended.push(flow);
+            }
             None => poll.unusable_log.push(*index),
         }
     }
@@ -168,12 +201,17 @@ pub fn join(tables: &Tables, span: Span) -> Result<Poll, Hidden> {
     };
     for (key, row) in &tables.flows {
         if tables.groups.contains(key) {
-            poll.multicast += 1;
+            let flow = whole(tables, *key, row).map(|flow| Flow {
+                multicast: true,
+                ..flow
+            });
+            poll.multicast.extend(flow);
             continue;
         }
         match live(tables, *key, row, span) {
-            // It ended after its counters were read: the log has the later ones.
-            Ok(flow) if ended.contains(&flow.identity()) => {}
+            // It ended after its counters were read: the log has the later ones. Its SFID may have another owner by
+            // now.
+            Ok(flow) if ended.contains(&flow.identity()) || told_of(key, row.created_ticks) => {}
             Ok(flow) => poll.live.push(flow),
             // Of a flow that ended in between the log has it all.
             Err(_) if told_of(key, row.created_ticks) => {}
@@ -182,14 +220,16 @@ pub fn join(tables: &Tables, span: Span) -> Result<Poll, Hidden> {
     }
     let unmeasured = tables.owners.keys().filter(|key| !tables.flows.contains_key(key));
     poll.doubts.unmeasured = unmeasured.filter(|key| !told_of(key, None)).copied().collect();
-    poll.live.extend(sids(tables, span));
+    poll.live.extend(sids::sids(tables, span));
     if poll.live.is_empty() && poll.doubts == Doubts::default() && !poll.modems.is_empty() && poll.ended.is_empty() {
         return Err(Hidden::Flows);
     }
-    let order = |flow: &Flow| (flow.mac, flow.key, flow.direction, flow.created_ticks);
-    poll.live.sort_by_key(order);
-    poll.ended.sort_by_key(order);
-    poll.ended.dedup_by_key(|flow| (flow.identity(), flow.deleted_ticks));
+    set_gates(tables, &mut poll);
+    poll.live.sort_by_key(Flow::identity);
+    poll.ended.sort_by_key(Flow::end);
+    poll.ended.dedup_by_key(|flow| flow.end());
+    let strangers = poll.live.iter().filter(|flow| !poll.modems.contains_key(&flow.mac));
+    poll.strangers = strangers.map(|flow| flow.mac).collect::<BTreeSet<_>>().len();
     Ok(poll)
 }
 
@@ -213,6 +253,15 @@ impl Flow {
             direction: self.direction,
             created_ticks: self.created_ticks,
         }
+    }
+
+    /// [`None`]: it goes on.
+    pub fn end(&self) -> Option<End> {
+        Some((self.identity(), self.deleted_ticks?))
+    }
+
+    pub fn has_passed_anything(&self) -> bool {
+        self.octets > 0 || self.packets > 0
     }
 }
 
@@ -255,10 +304,7 @@ fn hidden(tables: &Tables) -> Result<Vec<Column>, Hidden> {
         return Err(Hidden::Column(*column));
     }
     let dispensable = [
-        (
-            Column::ModemMac,
-            tables.modems.is_empty() && tables.registrations.is_empty(),
-        ),
+        (Column::ModemMac, tables.modems.is_empty()),
         (Column::Drops, nowhere(|row| row.drops.is_some())),
         (Column::Delays, nowhere(|row| row.delays.is_some())),
         (Column::ClassName, tables.classes.is_empty()),
@@ -267,70 +313,75 @@ fn hidden(tables: &Tables) -> Result<Vec<Column>, Hidden> {
     Ok(missing.map(|(column, _)| column).collect())
 }
 
-fn modems(tables: &Tables) -> BTreeMap<Mac, Modem> {
-    let mut modems: BTreeMap<Mac, Modem> = BTreeMap::new();
-    let by_registration = tables.family == super::family::Family::Qos3;
-    let cpes = |index| tables.cpes.get(index).cloned().unwrap_or_default();
-    for (index, row) in &tables.modems {
-        let Some(mac) = row.mac else { continue };
-        let modem = modems.entry(mac).or_default();
-        modem.ip = row.inet.filter(|_| row.inet_type == Some(1)).or(row.ip).filter(is_set);
-        (modem.up, modem.down) = (row.up, row.down);
-        modem.mode = match row.mode {
-            Some(1) => Some(10),
-            Some(2) => Some(11),
-            _ => None,
-        };
-        if !by_registration {
-            modem.cpes = cpes(index);
-        }
-    }
-    for (index, row) in &tables.registrations {
-        let Some(mac) = row.mac else { continue };
-        let modem = modems.entry(mac).or_default();
-        modem.ip = modem.ip.or(row.ip.filter(is_set));
-        if by_registration {
-            modem.cpes = cpes(index);
-        }
-    }
-    modems
-}
-
-/// 0.0.0.0 stands for no address.
-fn is_set(address: &Ipv4Addr) -> bool {
-    !address.is_unspecified()
-}
-
 fn live(tables: &Tables, key: FlowKey, row: &FlowRow, span: Span) -> Result<Flow, Doubt> {
-    let flow = |mac| {
-        Some(Flow {
-            mac,
-            key,
-            direction: row.direction?,
-            class: tables
-                .classes
-                .get(&key)
-                .map(|(_, name)| name.clone())
-                .unwrap_or_default(),
-            octets: row.octets?,
-            packets: row.packets?,
-            // An agent that does not count them shows no such column.
-            drops: row.drops.unwrap_or(0),
-            delays: row.delays.unwrap_or(0),
-            created_ticks: row.created_ticks?,
-            active_seconds: row.active_seconds?,
-            deleted_ticks: None,
-            narrow: tables.family.is_narrow(),
-        })
-    };
     if tables.disputed.contains(&key) {
         return Err(Doubt::Disputed);
     }
-    let whole = flow(Mac::default()).ok_or(Doubt::Holed)?;
+    let whole = whole(tables, key, row).ok_or(Doubt::Holed)?;
     let mac = *tables.owners.get(&key).ok_or(Doubt::Unowned)?;
     match within(Some(whole.created_ticks), span.settled_ticks, span) {
         true => Err(Doubt::Born),
         false => Ok(Flow { mac, ..whole }),
+    }
+}
+
+/// A flow of the tables, but for its owner. [`None`]: a cell is missing.
+fn whole(tables: &Tables, key: FlowKey, row: &FlowRow) -> Option<Flow> {
+    let direction = row.direction?;
+    Some(Flow {
+        mac: Mac::default(),
+        key,
+        direction,
+        class: tables.classes.get(&key).map(|(_, name)| name.clone()),
+        channels: channels(tables, key, direction),
+        app_id: tables.apps.get(&key).map_or(0, |(_, app)| *app),
+        gate_id: 0,
+        octets: row.octets?,
+        packets: row.packets?,
+        // An agent that does not count them shows no such column.
+        drops: row.drops.unwrap_or(0),
+        delays: row.delays.unwrap_or(0),
+        created_ticks: row.created_ticks?,
+        active_seconds: row.active_seconds?,
+        deleted_ticks: None,
+        narrow: tables.family.is_narrow(),
+        multicast: false,
+    })
+}
+
+fn channels(tables: &Tables, key: FlowKey, direction: u32) -> Channels {
+    let Some(&set) = tables.channel_sets.get(&key) else {
+        return Channels::Unknown;
+    };
+    let sets = match direction {
+        1 => &tables.down_channels,
+        _ => &tables.up_channels,
+    };
+    match u8::try_from(set) {
+        Ok(0) => Channels::Unknown,
+        Ok(channel) => Channels::One(channel),
+        Err(_) => {
+            let channels = sets.get(&FlowKey { id: set, ..key });
+            channels.map_or(Channels::Unknown, |channels| Channels::Set(channels.clone()))
+        }
+    }
+}
+
+/// A gate tells the SFID but not the MAC domain: where an SFID is in use in two of them, no gate is better than a wrong one.
+fn set_gates(tables: &Tables, poll: &mut Poll) {
+    if tables.gates.is_empty() {
+        return;
+    }
+    let mut flows: BTreeMap<u32, u32> = BTreeMap::new();
+    for key in tables.flows.keys() {
+        *flows.entry(key.id).or_default() += 1;
+    }
+    for flow in poll.live.iter_mut().chain(&mut poll.multicast) {
+        if let Some(Some(gate)) = tables.gates.get(&flow.key.id)
+            && flows.get(&flow.key.id) == Some(&1)
+        {
+            flow.gate_id = *gate;
+        }
     }
 }
 
@@ -348,6 +399,9 @@ fn ended(tables: &Tables, row: &LogRow) -> Option<Flow> {
         },
         direction: row.direction?,
         class: row.class.clone(),
+        channels: Channels::Unknown,
+        app_id: 0,
+        gate_id: 0,
         octets: row.octets?,
         packets: row.packets?,
         drops: row.drops.unwrap_or(0),
@@ -356,47 +410,8 @@ fn ended(tables: &Tables, row: &LogRow) -> Option<Flow> {
         active_seconds: row.active_seconds?,
         deleted_ticks: Some(row.deleted_ticks?),
         narrow: tables.family.is_narrow(),
+        multicast: false,
     })
-}
-
-/// The usage of modems of DOCSIS 1.0, which have SIDs in place of flows. The SIDs of flows stand in the same table: a
-/// modem that owns flows is not counted twice. Downstream octets are known of Cisco's CMTSs only.
-fn sids(tables: &Tables, span: Span) -> Vec<Flow> {
-    let with_flows: BTreeSet<&Mac> = tables.owners.values().collect();
-    let mut flows = Vec::new();
-    for (key, row) in &tables.sids {
-        let modem = row.modem.and_then(|index| tables.modems.get(&index));
-        let Some((modem, mac)) = modem.and_then(|modem| Some((modem, modem.mac?))) else {
-            continue;
-        };
-        if modem.mode != Some(1) || with_flows.contains(&mac) {
-            continue;
-        }
-        let Some(created_ticks) = row.created_ticks else {
-            continue;
-        };
-        let wide = row.hc_in_octets.zip(row.hc_in_packets);
-        let up = wide.or(row.in_octets.zip(row.in_packets));
-        let down = row.hc_out_octets.zip(row.hc_out_packets);
-        for (direction, counters, narrow) in [(1, down, false), (2, up, wide.is_none())] {
-            let Some((octets, packets)) = counters else { continue };
-            flows.push(Flow {
-                mac,
-                key: *key,
-                direction,
-                class: Vec::new(),
-                octets,
-                packets,
-                drops: 0,
-                delays: 0,
-                created_ticks,
-                active_seconds: span.ended_ticks.wrapping_sub(created_ticks) / 100,
-                deleted_ticks: None,
-                narrow,
-            });
-        }
-    }
-    flows
 }
 
 /// The name of an interface for a record: ifName, or ifDescr where that is empty.

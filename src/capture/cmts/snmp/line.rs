@@ -1,13 +1,19 @@
-//! The requests to one agent: how many at a time, how large, how often again; and its clock.
+//! The requests to one agent, sent again where they must be; and its clock.
 
 use std::{
-    cell::Cell as Slot,
+    cell::{Cell as Slot, RefCell},
     time::{Duration, Instant},
 };
 
-use async_snmp::{Auth, Client, Error, ErrorStatus, Oid, Retry, UsmConfig, Value, VarBind};
-use tokio::time::sleep_until;
+use async_snmp::{
+    Auth, Client, DecodeAnomaly, Error, ErrorStatus, Oid, Retry, UsmConfig, Value, VarBind, v3::ReportStatus,
+};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{sleep_until, timeout},
+};
 
+use super::pace::Pace;
 use super::{Credentials, Settings};
 use crate::capture::{
     SourceError,
@@ -16,51 +22,56 @@ use crate::capture::{
 use crate::config::{AuthProtocol, PrivacyProtocol};
 
 /// A poll that reads more cells than this is of no CMTS: it is an agent that makes rows up.
-const MOST_CELLS: u64 = 20_000_000;
-/// So many answers in time let the next request ask for more again.
-const GOOD_ANSWERS: u32 = 16;
+const MOST_CELLS: u64 = 6_000_000;
 
 pub struct Line {
     client: Client,
     host: String,
     retries: u32,
     answer_within: Duration,
-    gap: Duration,
-    next: Slot<Instant>,
+    pace: RefCell<Pace>,
+    /// As many permits as requests may wait for an answer.
+    places: Semaphore,
     requests: Slot<u64>,
     cells: Slot<u64>,
-    /// Cells for one request: now, and at most. The agent has refused more.
-    size: Slot<u32>,
-    largest: Slot<u32>,
-    good: Slot<u32>,
     /// The first sysUpTime, when it came, and the last.
     clock: Slot<Option<(u32, Instant, u32)>>,
 }
 
 impl Line {
-    pub async fn open(settings: &Settings) -> Result<Self, SourceError> {
-        let auth = auth(&settings.credentials)
-            .map_err(|e| SourceError::Denied(format!("{}: SNMP version 3 cannot be used: {e}", settings.host)))?;
+    /// `community`: in place of the configured one.
+    pub async fn open(settings: &Settings, community: Option<&str>) -> Result<Self, SourceError> {
+        let auth = match (community, &settings.credentials) {
+            (Some(community), Credentials::V2c { .. }) => Ok(Auth::v2c(community.to_owned())),
+            (_, credentials) => auth(credentials),
+        };
+        let auth =
+            auth.map_err(|e| SourceError::Denied(format!("{}: SNMP version 3 cannot be used: {e}", settings.host)))?;
         let opened = Client::builder((settings.host.as_str(), settings.port), auth)
-            .request_timeout(settings.answer_within)
+            // The longest that is waited for an answer; earlier tries end sooner, see `within`.
+            .request_timeout(within(settings.answer_within, settings.retries))
+            .construction_timeout(settings.limit)
+            // Only the host that was asked may answer.
+            .strict_source(true)
             // Asking again is decided here, because it may be for less.
             .retry(Retry::none())
             .connect()
             .await;
         let client = opened.map_err(|e| SourceError::Unavailable(format!("{}: {e}", settings.host)))?;
-        let cells = settings.cells.max(1);
+        let pace = Pace::new(
+            settings.requests_per_second,
+            settings.in_flight,
+            settings.most_repetitions,
+        );
         Ok(Line {
             client,
             host: settings.host.clone(),
             retries: settings.retries,
             answer_within: settings.answer_within,
-            gap: Duration::from_secs(1) / settings.requests_per_second.max(1),
-            next: Slot::new(Instant::now()),
+            places: Semaphore::new(pace.window() as usize),
+            pace: RefCell::new(pace),
             requests: Slot::new(0),
             cells: Slot::new(0),
-            size: Slot::new(cells),
-            largest: Slot::new(cells),
-            good: Slot::new(0),
             clock: Slot::new(None),
         })
     }
@@ -94,12 +105,25 @@ impl Line {
 
     /// GETs the objects, at most ten: more is more than one request.
     pub async fn get(&self, oids: &[Oid]) -> Result<Vec<VarBind>, SourceError> {
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
-            self.wait().await;
-            match self.client.get_many(oids).await {
-                Ok(answer) => return self.counted(answer.varbinds),
-                Err(e) => self.give_up_or_ask_again(&e, &mut tries, false)?,
+            let place = self.place(&tries).await?;
+            match self.in_time(&tries, self.client.get_many(oids)).await {
+                Ok(answer) => return self.counted(answer.varbinds, &answer.metadata.decode_anomalies),
+                Err(e) => self.give_up_or_ask_again(e, &mut tries, place)?,
+            }
+        }
+    }
+
+    /// SETs one object. [`false`]: the agent has no such object any more.
+    pub async fn set(&self, oid: &Oid, value: Value) -> Result<bool, SourceError> {
+        let mut tries = Tries::default();
+        loop {
+            let place = self.place(&tries).await?;
+            match self.in_time(&tries, self.client.set(oid, value.clone())).await {
+                Ok(_) => return Ok(true),
+                Err(Failed::Error(e)) if is_gone(&e) => return Ok(false),
+                Err(e) => self.give_up_or_ask_again(e, &mut tries, place)?,
             }
         }
     }
@@ -108,91 +132,171 @@ impl Line {
     /// agent cannot answer.
     pub async fn bulk(&self, oids: &[Oid]) -> Result<Vec<VarBind>, SourceError> {
         let columns = u32::try_from(oids.len().saturating_sub(1)).unwrap_or(1).max(1);
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
-            self.wait().await;
-            let repetitions = (self.size.get() / columns).max(1);
-            match self.client.get_bulk(oids, 1, repetitions).await {
-                Ok(varbinds) => {
-                    self.grow();
-                    return self.counted(varbinds);
+            let place = self.place(&tries).await?;
+            let repetitions = self.pace.borrow().repetitions(columns);
+            tries.asked = columns.saturating_mul(repetitions);
+            tries.can_ask_for_less = repetitions > 1;
+            match self
+                .in_time(&tries, self.client.get_bulk_with_metadata(oids, 1, repetitions))
+                .await
+            {
+                Ok(answer) => {
+                    let varbinds = answer.varbinds;
+                    let given = u32::try_from(varbinds.len().saturating_sub(1)).unwrap_or(u32::MAX);
+                    if self.pace.borrow_mut().answered(tries.asked, given) {
+                        self.places.add_permits(1);
+                    }
+                    return self.counted(varbinds, &answer.metadata.decode_anomalies);
                 }
-                Err(e) => self.give_up_or_ask_again(&e, &mut tries, repetitions > 1)?,
+                Err(e) => self.give_up_or_ask_again(e, &mut tries, place)?,
             }
         }
     }
 
-    fn counted(&self, varbinds: Vec<VarBind>) -> Result<Vec<VarBind>, SourceError> {
+    /// The library makes something of values that their types cannot hold. No usage is made of what was made up.
+    fn counted(&self, varbinds: Vec<VarBind>, anomalies: &[DecodeAnomaly]) -> Result<Vec<VarBind>, SourceError> {
+        use DecodeAnomaly::{BoundedStringClamp, EmptyCounter64, SignedIntegerTruncation, Unsigned32Truncation};
         let cells = self.cells.get() + varbinds.len() as u64;
         self.cells.set(cells);
-        match cells > MOST_CELLS {
-            true => Err(SourceError::BadData(self.about(&format!(
-                "it gave more than {MOST_CELLS} values; its tables have no end"
-            )))),
-            false => Ok(varbinds),
-        }
-    }
-
-    /// Keeps to the requests per second.
-    async fn wait(&self) {
-        let at = self.next.get().max(Instant::now());
-        self.next.set(at + self.gap);
-        self.requests.set(self.requests.get() + 1);
-        sleep_until(at.into()).await;
-    }
-
-    /// An error ends it. A single answer that is lost says nothing about its size; two in a row may.
-    fn give_up_or_ask_again(&self, e: &Error, tries: &mut u32, can_shrink: bool) -> Result<(), SourceError> {
-        let (too_large, lost) = match e.exchange_source() {
-            Error::Snmp { status, .. } => (matches!(status, ErrorStatus::TooBig | ErrorStatus::GenErr), false),
-            Error::Timeout { .. } => (false, true),
-            _ => (false, false),
+        let made_up = |anomaly: &&DecodeAnomaly| {
+            matches!(
+                anomaly,
+                BoundedStringClamp { .. }
+                    | EmptyCounter64 { .. }
+                    | SignedIntegerTruncation { .. }
+                    | Unsigned32Truncation { .. }
+            )
         };
-        self.good.set(0);
-        if too_large && can_shrink {
-            self.largest.set((self.size.get() / 2).max(1));
-            self.size.set(self.largest.get());
-            return Ok(());
-        }
-        if lost && *tries < self.retries {
-            if *tries > 0 {
-                self.size.set((self.size.get() / 2).max(1));
-            }
-            *tries += 1;
-            return Ok(());
-        }
-        Err(self.failure(e))
+        let wrong = match anomalies.iter().find(made_up) {
+            Some(anomaly) => format!("it gave a value that its type cannot hold ({anomaly:?})"),
+            None if cells > MOST_CELLS => format!("it gave more than {MOST_CELLS} values; its tables have no end"),
+            None => return Ok(varbinds),
+        };
+        Err(SourceError::BadData(self.about(&wrong)))
     }
 
-    fn grow(&self) {
-        self.good.set(self.good.get() + 1);
-        if self.good.get() >= GOOD_ANSWERS && self.size.get() < self.largest.get() {
-            self.good.set(0);
-            self.size
-                .set((self.size.get().saturating_mul(2)).min(self.largest.get()));
+    /// Waits until a request may be sent: there is a place for it, and the requests per second allow it.
+    async fn place(&self, tries: &Tries) -> Result<SemaphorePermit<'_>, SourceError> {
+        let place = self.places.acquire().await;
+        let place = place.map_err(|_| SourceError::Unavailable(self.about("the walk was given up")))?;
+        let turn = self.pace.borrow_mut().turn(Instant::now());
+        self.requests.set(self.requests.get() + 1);
+        if let Some(at) = turn {
+            sleep_until(at.into()).await;
         }
+        tracing::trace!(host = self.host, again = tries.lost, "request");
+        Ok(place)
+    }
+
+    /// The answer, when it comes in the time that this try has.
+    async fn in_time<T>(
+        &self,
+        tries: &Tries,
+        answer: impl Future<Output = async_snmp::Result<T>>,
+    ) -> Result<T, Failed> {
+        match timeout(within(self.answer_within, tries.lost), answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(e)) => Err(Failed::Error(e)),
+            Err(_) => Err(Failed::Lost),
+        }
+    }
+
+    /// An error ends it. A request that is lost is sent again, and an agent that cannot answer it is asked for less.
+    fn give_up_or_ask_again(
+        &self,
+        failed: Failed,
+        tries: &mut Tries,
+        place: SemaphorePermit<'_>,
+    ) -> Result<(), SourceError> {
+        let e = match failed {
+            Failed::Error(e) if !matches!(e.exchange_source(), Error::Timeout { .. }) => e,
+            _ if tries.lost >= self.retries => return Err(self.no_answer()),
+            _ => {
+                if tries.lost > 0 && self.pace.borrow_mut().lost_again(tries.asked) {
+                    place.forget();
+                }
+                tries.lost += 1;
+                return Ok(());
+            }
+        };
+        match e.exchange_source() {
+            Error::Snmp { status, .. }
+                if matches!(status, ErrorStatus::TooBig | ErrorStatus::GenErr) && tries.can_ask_for_less =>
+            {
+                self.pace.borrow_mut().refused(tries.asked);
+                Ok(())
+            }
+            _ => Err(self.failure(&e)),
+        }
+    }
+
+    fn no_answer(&self) -> SourceError {
+        let tries = self.retries.saturating_add(1);
+        let longest = within(self.answer_within, self.retries).as_secs_f32();
+        SourceError::Unavailable(self.about(&format!(
+            "no answer to a request that was sent {tries} times, the last time {longest} s ago; see that the agent \
+             runs and that address, port and credentials are right (a wrong community is not answered)"
+        )))
     }
 
     fn failure(&self, e: &Error) -> SourceError {
         match e.exchange_source() {
-            Error::Timeout { .. } => {
-                let tries = self.retries + 1;
-                let each = self.answer_within.as_secs_f32();
-                SourceError::Unavailable(self.about(&format!(
-                    "no answer to {tries} requests of {each} s each; see that the agent runs and that address, port \
-                     and credentials are right (a wrong community is not answered)"
-                )))
+            Error::Report { status, .. } if matches!(**status, ReportStatus::NotInTimeWindow { .. }) => {
+                let sentence = "the agent takes none of our messages for timely, though its own clock (snmpEngineBoots, \
+                                snmpEngineTime) is used; see that the clock of the agent runs";
+                SourceError::Unavailable(self.about(sentence))
             }
             Error::Auth { .. } | Error::Report { .. } => SourceError::Denied(self.about(&format!(
                 "the agent refused the user or the passwords: {}",
                 e.exchange_source()
             ))),
+            Error::Snmp {
+                status:
+                    ErrorStatus::AuthorizationError
+                    | ErrorStatus::NoAccess
+                    | ErrorStatus::NotWritable
+                    | ErrorStatus::ReadOnly,
+                ..
+            } => SourceError::Denied(self.about(&format!("the agent refused it: {}", e.exchange_source()))),
             Error::Snmp { .. } | Error::Decode(_) | Error::MalformedResponse { .. } => {
                 SourceError::BadData(self.about(&e.exchange_source().to_string()))
             }
             other => SourceError::Unavailable(self.about(&other.to_string())),
         }
     }
+}
+
+/// What became of a request until now.
+#[derive(Default)]
+struct Tries {
+    lost: u32,
+    /// Cells that the last one was for, and whether fewer can be asked for.
+    asked: u32,
+    can_ask_for_less: bool,
+}
+
+enum Failed {
+    Lost,
+    Error(Box<Error>),
+}
+
+/// The time that an answer has: each time that a request was lost, twice as much.
+fn within(first: Duration, lost: u32) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    first.saturating_mul(1 << lost.min(16)).min(LONGEST)
+}
+
+fn is_gone(e: &Error) -> bool {
+    use ErrorStatus::{InconsistentName, NoCreation, NoSuchName};
+    matches!(
+        e.exchange_source(),
+        Error::Snmp {
+            status: NoSuchName | NoCreation | InconsistentName,
+            ..
+        }
+    )
 }
 
 fn auth(credentials: &Credentials) -> Result<Auth, String> {

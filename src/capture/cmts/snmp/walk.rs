@@ -1,4 +1,4 @@
-//! Walks tables, whole rows at a time.
+//! Walks tables or ranges of them, whole rows at a time.
 
 use std::cell::RefCell;
 
@@ -16,13 +16,20 @@ use crate::capture::{
 /// GETBULK goes to the next object: with this name it is sysUpTime.0.
 const UPTIME: [u32; 8] = [1, 3, 6, 1, 2, 1, 1, 3];
 
-/// Walks the columns side by side to their ends. Columns that the family does not have are left out.
-pub async fn table(line: &Line, tables: &RefCell<Tables>, columns: &[Column]) -> Result<(), SourceError> {
+/// The rows of a table behind `after` and up to `until`, or to the end.
+#[derive(Debug, Clone, Default)]
+pub struct Range {
+    pub after: Vec<u32>,
+    pub until: Option<Vec<u32>>,
+}
+
+/// Walks the columns side by side through the range. Columns that the family does not have are left out.
+pub async fn table(line: &Line, tables: &RefCell<Tables>, columns: &[Column], range: Range) -> Result<(), SourceError> {
     let family = tables.borrow().family;
     let roots = columns
         .iter()
         .filter_map(|column| Some((*column, family.oid(*column)?)));
-    let mut walk = Walk::new(roots.collect());
+    let mut walk = Walk::new(roots.collect(), range);
     while !walk.open.is_empty() {
         let answer = line.bulk(&walk.question()).await?;
         let bad = |sentence: String| SourceError::BadData(line.about(&sentence));
@@ -48,20 +55,24 @@ pub async fn is_there(line: &Line, family: Family, column: Column) -> Result<boo
     Ok(first.is_some_and(|first| first.oid.arcs().starts_with(&root) && cell(&first.value).is_some()))
 }
 
-/// Reads one flow again, all its cells and its class in one request.
+/// Reads one flow again, all its cells and its parameters in one request.
 pub async fn row(line: &Line, tables: &RefCell<Tables>, key: FlowKey) -> Result<(), SourceError> {
     let family = tables.borrow().family;
-    let flows = Column::FLOWS
-        .iter()
+    let flows = [Column::FLOWS, Column::CHANNEL_SETS]
+        .into_iter()
+        .flatten()
         .filter_map(|column| Some((*column, family.oid(*column)?, vec![key.domain, key.id])));
-    let class = (1..=3).filter_map(|set| {
+    let sets = Column::CLASSES_WITH_APPS
+        .iter()
+        .flat_map(|column| (1..=3).map(|set| (*column, set)));
+    let parameters = sets.filter_map(|(column, set)| {
         let index = match family {
             Family::Qos3 => vec![key.domain, set, key.id],
             _ => vec![key.domain, key.id, set],
         };
-        Some((Column::ClassName, family.oid(Column::ClassName)?, index))
+        Some((column, family.oid(column)?, index))
     });
-    let asked: Vec<_> = flows.chain(class).collect();
+    let asked: Vec<_> = flows.chain(parameters).collect();
     let oids: Vec<Oid> = asked
         .iter()
         .map(|(_, root, index)| Oid::from_slice(&[root.as_slice(), index].concat()))
@@ -78,22 +89,28 @@ pub async fn row(line: &Line, tables: &RefCell<Tables>, key: FlowKey) -> Result<
 }
 
 /// A cell with its index.
-type Taken<'a> = (Column, &'a [u32], &'a VarBind);
+pub(super) type Taken<'a> = (Column, &'a [u32], &'a VarBind);
 
 /// Where the walk of a table stands.
-struct Walk {
+pub(super) struct Walk {
     /// Columns that go on, with their names.
-    open: Vec<(Column, Vec<u32>)>,
+    pub open: Vec<(Column, Vec<u32>)>,
     /// The last row that was taken; all columns go on from it.
-    row: Vec<u32>,
+    pub row: Vec<u32>,
+    until: Option<Vec<u32>>,
 }
 
 impl Walk {
-    fn new(open: Vec<(Column, Vec<u32>)>) -> Self {
-        Walk { open, row: Vec::new() }
+    pub fn new(open: Vec<(Column, Vec<u32>)>, range: Range) -> Self {
+        let Range { after, until } = range;
+        Walk {
+            open,
+            row: after,
+            until,
+        }
     }
 
-    fn question(&self) -> Vec<Oid> {
+    pub fn question(&self) -> Vec<Oid> {
         let next = |(_, root): &(Column, Vec<u32>)| Oid::from_slice(&[root.as_slice(), &self.row].concat());
         [Oid::from_slice(&UPTIME)]
             .into_iter()
@@ -102,7 +119,7 @@ impl Walk {
     }
 
     /// sysUpTime, and the cells of an answer up to the last row that all columns have reached.
-    fn step<'a>(&mut self, answer: &'a [VarBind]) -> Result<(u32, Vec<Taken<'a>>), String> {
+    pub fn step<'a>(&mut self, answer: &'a [VarBind]) -> Result<(u32, Vec<Taken<'a>>), String> {
         let (uptime, rest) = answer.split_first().ok_or("an empty answer to GETBULK")?;
         let uptime_ticks = match cell(&uptime.value) {
             Some(Cell::Number(ticks)) if uptime.oid.arcs().starts_with(&UPTIME) => u32::try_from(ticks),
@@ -112,7 +129,8 @@ impl Walk {
         // An error ends the walk: nobody misses the columns then.
         let open = std::mem::take(&mut self.open);
         let row = std::mem::take(&mut self.row);
-        let reached = reached(&open, &row, rest)?;
+        let until = self.until.as_deref();
+        let reached = reached(&open, &row, until, rest)?;
         let going_on = reached.iter().filter(|column| !column.ended);
         // None: all have ended.
         let limit: Option<&[u32]> = going_on.map(|column| column.row).min();
@@ -124,7 +142,8 @@ impl Walk {
             ));
         }
         let within = |index: &[u32]| limit.is_none_or(|limit| index <= limit);
-        let taken = cells(&open, rest).filter_map(|(place, index, varbind)| Some((open[place].0, index?, varbind)));
+        let taken =
+            cells(&open, until, rest).filter_map(|(place, index, varbind)| Some((open[place].0, index?, varbind)));
         let taken = taken.filter(|(_, index, _)| within(index)).collect();
         // A column that ended beyond the limit is asked for the rest of it again.
         let goes_on: Vec<bool> = reached
@@ -139,9 +158,14 @@ impl Walk {
 }
 
 /// How far each column got from `row`. The error names the first object identifier that does not increase.
-fn reached<'a>(open: &[(Column, Vec<u32>)], row: &'a [u32], rest: &'a [VarBind]) -> Result<Vec<Reached<'a>>, String> {
+fn reached<'a>(
+    open: &[(Column, Vec<u32>)],
+    row: &'a [u32],
+    until: Option<&[u32]>,
+    rest: &'a [VarBind],
+) -> Result<Vec<Reached<'a>>, String> {
     let mut reached = vec![Reached { row, ended: false }; open.len()];
-    for (place, index, varbind) in cells(open, rest) {
+    for (place, index, varbind) in cells(open, until, rest) {
         let column = &mut reached[place];
         match index {
             _ if column.ended => {}
@@ -167,12 +191,14 @@ struct Reached<'a> {
 /// The cells of an answer with the column's place and the index; no index: the column has ended.
 fn cells<'a>(
     open: &[(Column, Vec<u32>)],
+    until: Option<&[u32]>,
     rest: &'a [VarBind],
 ) -> impl Iterator<Item = (usize, Option<&'a [u32]>, &'a VarBind)> {
-    rest.iter().enumerate().map(|(number, varbind)| {
+    rest.iter().enumerate().map(move |(number, varbind)| {
         let place = number % open.len();
         let index = varbind.oid.arcs().strip_prefix(open[place].1.as_slice());
-        let index = index.filter(|index| !index.is_empty() && cell(&varbind.value).is_some());
+        let index = index.filter(|index| !index.is_empty() && until.is_none_or(|until| *index <= until));
+        let index = index.filter(|_| cell(&varbind.value).is_some());
         (place, index, varbind)
     })
 }
@@ -186,7 +212,8 @@ mod tests {
     const OUTSIDE: &[u32] = &[1, 3, 7];
 
     fn walk() -> Walk {
-        Walk::new(vec![(Column::Octets, vec![1, 3, 2]), (Column::Created, vec![1, 3, 3])])
+        let open = vec![(Column::Octets, vec![1, 3, 2]), (Column::Created, vec![1, 3, 3])];
+        Walk::new(open, Range::default())
     }
 
     /// An answer: sysUpTime, then these names.
@@ -232,6 +259,17 @@ mod tests {
             taken(&mut walk, &names).unwrap(),
             [(Column::Octets, 5), (Column::Created, 5)]
         );
+        assert!(walk.open.is_empty());
+    }
+
+    #[test]
+    fn a_range_ends_at_its_last_row() {
+        let mut walk = walk();
+        (walk.row, walk.until) = (vec![3], Some(vec![5]));
+        assert_eq!(walk.question()[1].arcs(), [1, 3, 2, 3]);
+        let names: [&[u32]; 4] = [&[1, 3, 2, 5], &[1, 3, 3, 5], &[1, 3, 2, 6], &[1, 3, 3, 6]];
+        let expected = [(Column::Octets, 5), (Column::Created, 5)];
+        assert_eq!(taken(&mut walk, &names).unwrap(), expected);
         assert!(walk.open.is_empty());
     }
 
