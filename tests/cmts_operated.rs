@@ -267,6 +267,30 @@ fn records_of_docsis_3_0_are_written_where_they_are_wanted() {
 }
 
 #[test]
+fn the_options_of_the_cmts_are_obeyed() {
+    let (agent, place) = (Agent::start(FIRST, ""), Place::new());
+    let options = "flow-aggregate = true\ncpe-list-suppress = true\nsource-address = \"192.0.2.1\"\n";
+    place.configure(&format!("{AS_A_CMTS}{}{options}", v2c("cmts1", agent.port)));
+    let ran = place.run(&["capture"]).expect(0);
+    let text = text_of(&offered(&place, &ran)[0]);
+    let modems: Vec<&str> = text.split("<CMmacAddress>").skip(1).map(|rest| &rest[..17]).collect();
+    let count = modems.len();
+    let of_most = modems
+        .iter()
+        .map(|mac| modems.iter().filter(|other| other == &mac).count())
+        .max();
+    assert!(count < 42 && of_most.unwrap() <= 4, "up and down, active and ended");
+    for element in [
+        "<CMTSipAddress>192.0.2.1</CMTSipAddress>",
+        "<CMCPEipAddress></CMCPEipAddress>",
+        "<serviceIdentifier>0</serviceIdentifier>",
+        "<serviceClassName></serviceClassName>",
+    ] {
+        assert_eq!(text.matches(element).count(), count, "{element}");
+    }
+}
+
+#[test]
 fn entries_of_the_log_are_released_when_a_document_has_them_and_never_in_a_preview() {
     let agent = Agent::start(FIRST, "rwcommunity writer 127.0.0.1");
     let place = Place::new();

@@ -72,7 +72,7 @@ pub enum CmtsRecords {
 }
 
 const PORT: u16 = 161;
-/// 50,000 flows are read within it at half of the default load.
+/// 50,000 flows take half a minute at the default load; a CMTS may be much slower than that.
 const TIMEOUT: Span = Span::seconds(900);
 const ANSWER_TIMEOUT: Span = Span::seconds(5);
 const RETRIES: u8 = 3;

@@ -30,10 +30,11 @@ def main(path):
             print("PONG", flush=True)
             continue
         if not command:
-            return
+            # Behind the value of a set.
+            continue
         wanted = number(sys.stdin.readline())
         if command == "set":
-            # 6 is destroy(6) of an entry of the log. In the file, too: snmpd may start another process.
+            # 6 is destroy(6) of an entry of the log. In the file, too, which each process reads.
             is_destroyed = sys.stdin.readline().split()[-1:] == ["6"] and wanted in places
             if is_destroyed:
                 column, index = wanted[:-2], wanted[-1]

@@ -28,6 +28,8 @@ use super::tables::{DateAndTime, FlowKey, Mac, Shared};
 
 const VERSION: u8 = 1;
 const NOT_KNOWN: u32 = u32::MAX;
+/// The octets of a live flow that has no application and no gate.
+const LEAST_OF_FLOW: usize = 40;
 /// How long an end is remembered that is not in the log any more.
 const REMEMBERED_S: u32 = 86_400;
 /// How many of them: of a CMTS whose flows are telephone calls.
@@ -197,7 +199,11 @@ impl Baseline {
         for _ in 0..input.number()? {
             sets.push(input.channels()?);
         }
-        for _ in 0..input.number()? {
+        let count = input.number()?;
+        // No more than there can be, if the number is damaged.
+        let room = input.rest.len() / LEAST_OF_FLOW;
+        baseline.live.reserve(usize::try_from(count).unwrap_or(room).min(room));
+        for _ in 0..count {
             let identity = input.identity()?;
             let kept = input.flow(&sets)?;
             baseline.live.push((identity, kept));

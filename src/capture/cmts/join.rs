@@ -199,6 +199,8 @@ pub fn join(tables: &Tables, span: Span) -> Result<Poll, Hidden> {
         let to = (*key, created.unwrap_or(u32::MAX));
         ended_now.range(from..=to).next().is_some()
     };
+    // It does not double while the tables are still there.
+    poll.live.reserve(tables.flows.len());
     for (key, row) in &tables.flows {
         if tables.groups.contains(key) {
             let flow = whole(tables, *key, row).map(|flow| Flow {

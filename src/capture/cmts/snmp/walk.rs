@@ -142,9 +142,16 @@ impl Walk {
             ));
         }
         let within = |index: &[u32]| limit.is_none_or(|limit| index <= limit);
-        let taken =
-            cells(&open, until, rest).filter_map(|(place, index, varbind)| Some((open[place].0, index?, varbind)));
-        let taken = taken.filter(|(_, index, _)| within(index)).collect();
+        // What an agent says of a column behind its end is nothing.
+        let mut ended = vec![false; open.len()];
+        let mut taken = Vec::with_capacity(rest.len());
+        for (place, index, varbind) in cells(&open, until, rest) {
+            match index {
+                None => ended[place] = true,
+                Some(index) if !ended[place] && within(index) => taken.push((open[place].0, index, varbind)),
+                Some(_) => {}
+            }
+        }
         // A column that ended beyond the limit is asked for the rest of it again.
         let goes_on: Vec<bool> = reached
             .iter()
@@ -259,6 +266,22 @@ mod tests {
             taken(&mut walk, &names).unwrap(),
             [(Column::Octets, 5), (Column::Created, 5)]
         );
+        assert!(walk.open.is_empty());
+    }
+
+    #[test]
+    fn what_follows_the_end_of_a_column_is_not_taken() {
+        let mut walk = walk();
+        let names: [&[u32]; 6] = [
+            &[1, 3, 2, 1],
+            &[1, 3, 3, 1],
+            OUTSIDE,
+            OUTSIDE,
+            &[1, 3, 2, 1],
+            &[1, 3, 3, 1],
+        ];
+        let expected = [(Column::Octets, 1), (Column::Created, 1)];
+        assert_eq!(taken(&mut walk, &names).unwrap(), expected);
         assert!(walk.open.is_empty());
     }
 
