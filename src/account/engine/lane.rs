@@ -86,7 +86,8 @@ impl Lane {
 
     pub fn remember(&mut self, key: u128, verdict: bool) {
         if self.known.len() >= KEYS {
-            self.older = std::mem::take(&mut self.known);
+            std::mem::swap(&mut self.older, &mut self.known);
+            self.known.clear();
         }
         self.known.insert(key, verdict);
     }
@@ -98,13 +99,18 @@ impl Lane {
         if last.is_some_and(|last| now.saturating_sub(last) < interval) {
             return true;
         }
+        self.updated(call, now);
+        false
+    }
+
+    /// An update of the call was logged.
+    pub fn updated(&mut self, call: u64, at: i64) {
         if self.updates.len() >= CALLS
             && let Some(oldest) = self.updates.iter().min_by_key(|(_, at)| **at).map(|(call, _)| *call)
         {
             self.updates.remove(&oldest);
         }
-        self.updates.insert(call, now);
-        false
+        self.updates.insert(call, at);
     }
 
     pub fn ended(&mut self, call: u64) {

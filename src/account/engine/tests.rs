@@ -18,17 +18,17 @@ use crate::{
 };
 
 /// Logs into memory; fails while it is told to.
-struct Fake {
+pub(super) struct Fake {
     name: &'static str,
     logged: Mutex<Vec<(String, EventKind, bool)>>,
     is_down: AtomicBool,
     /// Sessions that it never takes.
-    refused: Mutex<HashSet<String>>,
+    pub(super) refused: Mutex<HashSet<String>>,
     changed: Condvar,
 }
 
 impl Fake {
-    fn new(name: &'static str) -> Arc<Self> {
+    pub(super) fn new(name: &'static str) -> Arc<Self> {
         Arc::new(Fake {
             name,
             logged: Mutex::default(),
@@ -38,15 +38,15 @@ impl Fake {
         })
     }
 
-    fn down(&self, is_down: bool) {
+    pub(super) fn down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    fn logged(&self) -> Vec<(String, EventKind, bool)> {
+    pub(super) fn logged(&self) -> Vec<(String, EventKind, bool)> {
         self.logged.lock().unwrap().clone()
     }
 
-    fn wait_for(&self, count: usize) {
+    pub(super) fn wait_for(&self, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut logged = self.logged.lock().unwrap();
         while logged.len() < count {
@@ -84,7 +84,7 @@ fn session_of(event: &Event) -> String {
     }
 }
 
-fn event(kind: EventKind, session: &str) -> Event {
+pub(super) fn event(kind: EventKind, session: &str) -> Event {
     Event {
         kind,
         uuid: None,
@@ -111,7 +111,7 @@ fn link(kind: LinkKind, control: Control) -> Link {
     }
 }
 
-fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, bool)>) -> Setup {
+pub(super) fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, bool)>) -> Setup {
     Setup {
         directory: directory.join("calls"),
         durability: Durability::Each,
@@ -119,6 +119,7 @@ fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, bool)>) -> S
         segment_octets: 8192,
         gatekeeper: "GnuGk".to_owned(),
         update_interval: Duration::ZERO,
+        called_is_dialed_ip: false,
         links: modules
             .iter()
             .map(|(kind, ..)| link(*kind, Control::Required))
@@ -134,12 +135,12 @@ fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, bool)>) -> S
     }
 }
 
-fn engine(directory: &Path, radius: &Arc<Fake>) -> Engine {
+pub(super) fn engine(directory: &Path, radius: &Arc<Fake>) -> Engine {
     Engine::open(setup(directory, vec![(LinkKind::RadAcct, radius.clone(), true)])).unwrap()
 }
 
 #[track_caller]
-fn wait_until(is_so: impl Fn() -> bool) {
+pub(super) fn wait_until(is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(Instant::now() < deadline);
@@ -147,7 +148,7 @@ fn wait_until(is_so: impl Fn() -> bool) {
     }
 }
 
-fn submit(engine: &Engine, kind: EventKind, session: &str) -> Answer {
+pub(super) fn submit(engine: &Engine, kind: EventKind, session: &str) -> Answer {
     engine.submit(&event(kind, session), Origin::Caller).unwrap()
 }
 
@@ -433,7 +434,9 @@ fn events_that_nobody_was_answered_are_logged_at_the_next_start() {
     for call in 0..50 {
         let event = event(EventKind::Stop, &call.to_string());
         let Names { lane, key } = key::names(&event, "GnuGk", None);
-        let place = journal.event(0, lane, &key, &json::to_json(&event)).unwrap();
+        let place = journal
+            .event(0, lane, &key, |out| json::write_json(&event, out))
+            .unwrap();
         journal.commit(place.end).unwrap();
     }
     drop(journal);
