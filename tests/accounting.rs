@@ -338,9 +338,12 @@ fn what_a_module_never_takes_is_given_up_by_its_number() {
         assert_eq!(caller.say(&stop(call)), "ok");
     }
     // Anybody may look beside it, and nobody may change anything.
-    let waiting = place.run(&["account", "--waiting"]).expect(0).stdout;
+    let waiting = support::poll(Duration::from_secs(20), || {
+        let ran = place.run(&["account", "--waiting"]).expect(0);
+        (ran.stdout.lines().count() == 3).then_some(ran.stdout)
+    })
+    .expect("three events wait");
     let fields: Vec<Vec<&str>> = waiting.lines().map(|line| line.split('\t').collect()).collect();
-    assert_eq!(fields.len(), 3, "{waiting}");
     assert!(fields.iter().all(|fields| fields[0] == "RadAcct" && fields.len() == 4));
     let json: serde_json::Value = serde_json::from_str(fields[1][3]).unwrap();
     assert_eq!(json["s"], "0000000000000001");

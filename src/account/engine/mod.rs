@@ -246,7 +246,11 @@ impl Core {
         if let Some(observe) = &self.observe {
             observe(event);
         }
-        let answer = self.log(event, &key, place, call, false, None)?;
+        let attempt = Attempt {
+            key: &key,
+            again: false,
+        };
+        let answer = self.log(event, &attempt, place, call, origin, None)?;
         lane.remember(hash, answer == Answer::Ok);
         if event.kind == EventKind::Stop {
             lane.ended(call);
@@ -290,13 +294,12 @@ impl Core {
     fn log(
         &self,
         event: &Event,
-        key: &str,
+        attempt: &Attempt<'_>,
         place: Place,
         call: u64,
-        again: bool,
+        origin: Origin,
         line_is_there: Option<bool>,
     ) -> Result<Answer, Failed> {
-        let attempt = Attempt { key, again };
         let waiting = Waiting {
             number: place.number,
             position: place.position,
@@ -328,7 +331,17 @@ impl Core {
                 outcome.logged |= bit;
                 return true;
             }
-            match self.ask(slot, event, &attempt, call) {
+            // Nobody hears the verdict of what a gatekeeper has done already, and while one event waits for a dead server the
+            // gatekeeper's next ones would, too, until it cuts the connection.
+            if origin == Origin::Gatekeeper && slot.is_to_wait() {
+                reasons.push(format!("{}: it does not log at present", slot.module.name()));
+                outcome.failed |= bit;
+                if !slot.module.can_never_log(event.kind) {
+                    outcome.waits |= bit;
+                }
+                return false;
+            }
+            match self.ask(slot, event, attempt, call) {
                 Ok(Ok(())) => {
                     outcome.logged |= bit;
                     true

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Answer, Core, Setup,
+    Answer, Core, Origin, Setup,
     keep::Keeper,
     lane::Lanes,
     scan::{Scan, Unfinished},
@@ -175,7 +175,11 @@ fn log_anew(core: &Core, record: &Record, of: &EventRecord, line_is_there: bool)
     let verdict = match json::from_journal(&of.json) {
         Ok(event) => {
             let line_is_there = core.file.is_some().then_some(line_is_there);
-            core.log(&event, &of.key, place, of.lane, true, line_is_there)? == Answer::Ok
+            let attempt = Attempt {
+                key: &of.key,
+                again: true,
+            };
+            core.log(&event, &attempt, place, of.lane, Origin::Caller, line_is_there)? == Answer::Ok
         }
         Err(reason) => {
             tracing::error!("the journal's event {} cannot be read: {reason}", record.number);

@@ -103,6 +103,12 @@ impl Slot {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the module fails at present and others wait for it already: the threads that catch up will hear when it works
+    /// again.
+    pub fn is_to_wait(&self) -> bool {
+        self.spools && self.is_failing.load(Ordering::Relaxed) && self.backlog().count() > 0
+    }
+
     /// Has the module log the event. A panic of a module is a failure of it.
     pub fn log(&self, event: &Event, attempt: &Attempt<'_>) -> Result<(), String> {
         let logged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.module.log(event, attempt)));

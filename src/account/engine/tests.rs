@@ -25,6 +25,7 @@ pub(super) struct Fake {
     /// Sessions that it never takes.
     pub(super) refused: Mutex<HashSet<String>>,
     changed: Condvar,
+    pub(super) asked: AtomicU64,
 }
 
 impl Fake {
@@ -35,6 +36,7 @@ impl Fake {
             is_down: AtomicBool::new(false),
             refused: Mutex::default(),
             changed: Condvar::new(),
+            asked: AtomicU64::new(0),
         })
     }
 
@@ -68,6 +70,7 @@ impl Module for Fake {
 
     fn log(&self, event: &Event, attempt: &Attempt<'_>) -> Outcome {
         let session = session_of(event);
+        self.asked.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) || self.refused.lock().unwrap().contains(&session) {
             return Outcome::Fail("down".to_owned());
         }

@@ -251,4 +251,30 @@ mod tests {
         on.close().unwrap();
         off.close().unwrap();
     }
+
+    #[test]
+    fn a_gatekeepers_events_do_not_wait_for_a_dead_server_one_after_the_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let radius = Fake::new("RadAcct");
+        let engine = engine(directory.path(), &radius);
+        radius.down(true);
+        for call in 0..500 {
+            let event = event(EventKind::Stop, &call.to_string());
+            let answer = engine.submit(&event, Origin::Gatekeeper).unwrap();
+            assert!(matches!(answer, Answer::Fail(_)));
+        }
+        // The first one, and those that the thread that catches up has tried.
+        let asked = radius.asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(asked < 100, "{asked}");
+        // A caller is told what its own event came to.
+        let before = radius.asked.load(std::sync::atomic::Ordering::SeqCst);
+        assert!(matches!(submit(&engine, EventKind::Start, "own"), Answer::Fail(_)));
+        assert!(radius.asked.load(std::sync::atomic::Ordering::SeqCst) > before);
+        radius.down(false);
+        radius.wait_for(501);
+        wait_until(|| engine.told().modules[0].waiting == 0);
+        let event = event(EventKind::Stop, "live");
+        assert_eq!(engine.submit(&event, Origin::Gatekeeper).unwrap(), Answer::Ok);
+        engine.close().unwrap();
+    }
 }
