@@ -17,19 +17,22 @@ use crate::{
     config::gatekeeper::Control,
 };
 
+mod callers;
+mod given_up;
+
 /// Logs into memory; fails while it is told to.
-pub(super) struct Fake {
+struct Fake {
     name: &'static str,
     logged: Mutex<Vec<(String, EventKind, bool)>>,
     is_down: AtomicBool,
     /// Sessions that it never takes.
-    pub(super) refused: Mutex<HashSet<String>>,
+    refused: Mutex<HashSet<String>>,
     changed: Condvar,
-    pub(super) asked: AtomicU64,
+    asked: AtomicU64,
 }
 
 impl Fake {
-    pub(super) fn new(name: &'static str) -> Arc<Self> {
+    fn new(name: &'static str) -> Arc<Self> {
         Arc::new(Fake {
             name,
             logged: Mutex::default(),
@@ -40,15 +43,15 @@ impl Fake {
         })
     }
 
-    pub(super) fn down(&self, is_down: bool) {
+    fn down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    pub(super) fn logged(&self) -> Vec<(String, EventKind, bool)> {
+    fn logged(&self) -> Vec<(String, EventKind, bool)> {
         self.logged.lock().unwrap().clone()
     }
 
-    pub(super) fn wait_for(&self, count: usize) {
+    fn wait_for(&self, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut logged = self.logged.lock().unwrap();
         while logged.len() < count {
@@ -87,7 +90,7 @@ fn session_of(event: &Event) -> String {
     }
 }
 
-pub(super) fn event(kind: EventKind, session: &str) -> Event {
+fn event(kind: EventKind, session: &str) -> Event {
     Event {
         kind,
         uuid: None,
@@ -114,7 +117,7 @@ fn link(kind: LinkKind, control: Control) -> Link {
     }
 }
 
-pub(super) fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, bool)>) -> Setup {
+fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, bool)>) -> Setup {
     Setup {
         directory: directory.join("calls"),
         durability: Durability::Each,
@@ -138,12 +141,12 @@ pub(super) fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, b
     }
 }
 
-pub(super) fn engine(directory: &Path, radius: &Arc<Fake>) -> Engine {
+fn engine(directory: &Path, radius: &Arc<Fake>) -> Engine {
     Engine::open(setup(directory, vec![(LinkKind::RadAcct, radius.clone(), true)])).unwrap()
 }
 
 #[track_caller]
-pub(super) fn wait_until(is_so: impl Fn() -> bool) {
+fn wait_until(is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(Instant::now() < deadline);
@@ -151,7 +154,7 @@ pub(super) fn wait_until(is_so: impl Fn() -> bool) {
     }
 }
 
-pub(super) fn submit(engine: &Engine, kind: EventKind, session: &str) -> Answer {
+fn submit(engine: &Engine, kind: EventKind, session: &str) -> Answer {
     engine.submit(&event(kind, session), Origin::Caller).unwrap()
 }
 
