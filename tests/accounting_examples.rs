@@ -232,7 +232,7 @@ fn endures(chain: &str, check: impl Fn(&(String, bool, bool), bool)) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    poll(LONG, || socket(&place).exists().then_some(())).expect("it does not listen");
+    poll(LONG, || UnixStream::connect(socket(&place)).ok()).expect("it does not listen");
     let verdicts: Vec<(String, bool, bool)> = thread::scope(|scope| {
         let callers: Vec<_> = (0..CALLERS)
             .map(|caller| {
@@ -245,6 +245,10 @@ fn endures(chain: &str, check: impl Fn(&(String, bool, bool), bool)) {
         callers.into_iter().flat_map(|caller| caller.join().unwrap()).collect()
     });
     radius.start_again();
+    // The first event that it takes shows that it is back; otherwise that is found out within a minute.
+    let mut stream = UnixStream::connect(socket(&place)).unwrap();
+    stream.write_all(event("start", "later").as_bytes()).unwrap();
+    BufReader::new(&stream).read_line(&mut String::new()).unwrap();
     let sessions: Vec<&str> = verdicts.iter().map(|(session, ..)| session.as_str()).collect();
     let wanted = calls(&["start", "stop"], &sessions);
     let missing = || {
