@@ -313,6 +313,14 @@ pub struct Account {
     /// Take what the gatekeeper takes silently, too, and say so
     #[arg(long)]
     pub lenient: bool,
+
+    /// Print the events that wait for a module, one a line, and end: module, number, when it came, the event
+    #[arg(long, conflicts_with_all = ["input", "give_up"])]
+    pub waiting: bool,
+
+    /// Never log this event with this module, and end; may be given several times. NUMBER is that of --waiting, or all
+    #[arg(long, value_name = "MODULE:NUMBER", conflicts_with = "input")]
+    pub give_up: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -323,6 +323,69 @@ fn into_spool_needs_no_line_in_the_ini() {
 }
 
 #[test]
+fn what_a_module_never_takes_is_given_up_by_its_number() {
+    let place = place("FileAcct=required\nRadAcct=optional;stop\ndefault=accept", "");
+    let mut ini = fs::read_to_string(place.path().join("gatekeeper.ini")).unwrap();
+    let port = support::free_port();
+    ini.push_str(&format!(
+        "[RadAcct]\nServers=127.0.0.1:1812:{port}\nSharedSecret=hunter2\n"
+    ));
+    fs::write(place.path().join("gatekeeper.ini"), ini).unwrap();
+    place.run(&["account", "--give-up", "RadAcct:all"]).expect(64);
+
+    let mut caller = Caller::start(&place, &[]);
+    for call in 0..3 {
+        assert_eq!(caller.say(&stop(call)), "ok");
+    }
+    // Anybody may look beside it, and nobody may change anything.
+    let waiting = support::poll(Duration::from_secs(20), || {
+        let ran = place.run(&["account", "--waiting"]).expect(0);
+        (ran.stdout.lines().count() == 3).then_some(ran.stdout)
+    })
+    .expect("three events wait");
+    let fields: Vec<Vec<&str>> = waiting.lines().map(|line| line.split('\t').collect()).collect();
+    assert!(fields.iter().all(|fields| fields[0] == "RadAcct" && fields.len() == 4));
+    let json: serde_json::Value = serde_json::from_str(fields[1][3]).unwrap();
+    assert_eq!(json["s"], "0000000000000001");
+    let one = format!("RadAcct:{}", fields[1][1]);
+    let running = place.run(&["account", "--give-up", &one]).expect(75);
+    assert!(running.stderr.contains("does the accounting"), "{running:?}");
+    assert_eq!(caller.end().0, 0);
+
+    for wrong in ["RadAcct", "radacct:1", "StatusAcct:1", "RadAcct:x"] {
+        place.run(&["account", "--give-up", wrong]).expect(64);
+    }
+    let unknown = place.run(&["account", "--give-up", "RadAcct:9999"]).expect(64);
+    assert!(
+        unknown.stderr.contains("no such event waits: RadAcct:9999"),
+        "{unknown:?}"
+    );
+    let given_up = place.run(&["account", "--give-up", &one]).expect(0);
+    assert_eq!(
+        given_up.stdout.lines().collect::<Vec<_>>(),
+        [waiting.lines().nth(1).unwrap()]
+    );
+    assert!(given_up.stderr.contains("given up for RadAcct"), "{given_up:?}");
+    assert_eq!(place.run(&["account", "--waiting"]).expect(0).stdout.lines().count(), 2);
+    assert_eq!(
+        place
+            .run(&["account", "--give-up", "RadAcct:all"])
+            .expect(0)
+            .stdout
+            .lines()
+            .count(),
+        2
+    );
+
+    // Its line in the file is as it was, and the next start has nothing to catch up.
+    assert_eq!(lines(&place), [line(0), line(1), line(2)]);
+    let caller = Caller::start(&place, &[]);
+    assert_eq!(caller.end().0, 0);
+    assert_eq!(place.run(&["account", "--waiting"]).expect(0).stdout, "");
+    assert_eq!(lines(&place).len(), 3);
+}
+
+#[test]
 fn a_disk_that_is_full_stops_accounting_and_what_was_answered_is_there_afterwards() {
     let place = place("FileAcct=required", "");
     let mut command = Command::new("prlimit");

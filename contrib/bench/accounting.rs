@@ -70,6 +70,7 @@ fn account(directory: &Path, sync: &str, callers: u64, events: u64) -> Result<Du
         segment_octets: 64 << 20,
         gatekeeper: gatekeeper.name.clone(),
         update_interval: Duration::ZERO,
+        called_is_dialed_ip: false,
         links: modules.links,
         modules: modules.modules,
         file: modules.file,
@@ -87,8 +88,11 @@ fn account(directory: &Path, sync: &str, callers: u64, events: u64) -> Result<Du
         for caller in 0..callers {
             let engine = &engine;
             scope.spawn(move || {
+                // A caller has its events; what they cost it is not ours.
+                let mut event = stop(0);
                 for n in (caller..events).step_by(callers as usize) {
-                    let answer = engine.submit(&stop(n), Origin::Caller);
+                    change(&mut event, n);
+                    let answer = engine.submit(&event, Origin::Caller);
                     assert!(matches!(answer, Ok(Answer::Ok)), "{answer:?}");
                 }
             });
@@ -101,6 +105,18 @@ fn account(directory: &Path, sync: &str, callers: u64, events: u64) -> Result<Du
         true => Ok(taken),
         false => Err(format!("{lines} lines for {events} events").into()),
     }
+}
+
+/// Makes another call's event of it.
+fn change(event: &mut Event, n: u64) {
+    let Subject::Call(call) = &mut event.subject else {
+        return;
+    };
+    call.session_id.0.truncate(8);
+    let _ = write!(call.session_id.0, "{n:08x}");
+    call.number = n + 1;
+    call.call_id = Some((n.wrapping_mul(0x9e37_79b9_7f4a_7c15) as u128).to_be_bytes());
+    call.conf_id = Some((n as u128).to_be_bytes());
 }
 
 fn stop(n: u64) -> Event {

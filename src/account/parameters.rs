@@ -25,6 +25,13 @@ macro_rules! parameters {
                     $(Parameter::$variant => $name,)*
                 }
             }
+
+            /// `,"name":`, as it stands in JSON behind another value.
+            pub(super) fn json_key(self) -> &'static str {
+                match self {
+                    $(Parameter::$variant => concat!(",\"", $name, "\":"),)*
+                }
+            }
         }
     };
 }
@@ -259,14 +266,18 @@ fn write_endpoint_value(parameter: Parameter, endpoint: &Endpoint, out: &mut Vec
 
 /// 16 octets in lower-case hexadecimal: the gatekeeper has blanks between them, and dashes in `%{CallId}` of StatusAcct.
 pub fn write_id(id: Option<&[u8; 16]>, between: u8, out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let Some(id) = id else { return };
-    for (at, octet) in id.iter().enumerate() {
-        if at > 0 {
-            out.push(between);
-        }
-        out.extend_from_slice(&[DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]]);
+    let mut text = [between; 47];
+    for (digits, octet) in text.chunks_mut(3).zip(id) {
+        digits[..2].copy_from_slice(&hex(*octet));
     }
+    out.extend_from_slice(&text);
+}
+
+/// Two hexadecimal digits, in lower case.
+pub(super) fn hex(octet: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [DIGITS[usize::from(octet >> 4)], DIGITS[usize::from(octet & 15)]]
 }
 
 fn text(value: &Text, out: &mut Vec<u8>) {

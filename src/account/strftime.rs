@@ -3,6 +3,8 @@
 //! Operators write these formats for the gatekeeper, which hands them to glibc. chrono's own formats differ (`%f`, `%v`, no
 //! widths) and panic on what they do not know; here, as in glibc, what is unknown stays as it was typed.
 
+use std::cell::Cell;
+
 use super::zone::Zone;
 
 /// The gatekeeper takes no longer result.
@@ -44,8 +46,6 @@ pub(super) struct Civil<'a> {
     pub second: u8,
     /// 0: Sunday.
     pub weekday: u8,
-    /// 0: 1 January.
-    pub yearday: u16,
     pub offset: i32,
     pub zone: &'a str,
     /// Seconds since 1970.
@@ -57,8 +57,7 @@ impl<'a> Civil<'a> {
         let local = seconds.saturating_add(i64::from(offset));
         let days = local.div_euclid(86_400);
         let of_day = local.rem_euclid(86_400);
-        let (year, month, day) = date_of(days);
-        let yearday = days - days_before(year, 1, 1);
+        let (year, month, day) = date_of_many(days);
         Civil {
             year,
             month,
@@ -67,7 +66,6 @@ impl<'a> Civil<'a> {
             minute: (of_day / 60 % 60) as u8,
             second: (of_day % 60) as u8,
             weekday: (days + 4).rem_euclid(7) as u8,
-            yearday: yearday as u16,
             offset,
             zone,
             seconds,
@@ -78,6 +76,46 @@ impl<'a> Civil<'a> {
         let (offset, name) = zone.at(seconds);
         Civil::new(seconds, offset, name)
     }
+
+    /// `HH:MM:SS`.
+    pub(super) fn clock(&self) -> [u8; 8] {
+        let ([h1, h2], [m1, m2], [s1, s2]) = (pair(self.hour), pair(self.minute), pair(self.second));
+        [h1, h2, b':', m1, m2, b':', s1, s2]
+    }
+
+    /// `YYYY-MM-DD`; [`None`] where the year has not four digits.
+    pub(super) fn date(&self) -> Option<[u8; 10]> {
+        let year = u16::try_from(self.year).ok().filter(|year| *year <= 9999)?;
+        let ([y1, y2], [y3, y4]) = (pair((year / 100) as u8), pair((year % 100) as u8));
+        let ([m1, m2], [d1, d2]) = (pair(self.month), pair(self.day));
+        Some([y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2])
+    }
+
+    /// 0: 1 January.
+    fn yearday(&self) -> i64 {
+        days_before(self.year, self.month, self.day) - days_before(self.year, 1, 1)
+    }
+}
+
+/// Two digits of a number below 100.
+pub(super) fn pair(number: u8) -> [u8; 2] {
+    [b'0' + number / 10 % 10, b'0' + number % 10]
+}
+
+/// The same as [`date_of`] for one who asks again and again: the times of a call are nearly all of one day.
+fn date_of_many(days: i64) -> (i64, u8, u8) {
+    thread_local! {
+        static LAST: Cell<(i64, (i64, u8, u8))> = const { Cell::new((0, (1970, 1, 1))) };
+    }
+    LAST.with(|last| {
+        let (known, date) = last.get();
+        if known == days {
+            return date;
+        }
+        let date = date_of(days);
+        last.set((days, date));
+        date
+    })
 }
 
 /// Year, month and day of a day counted from 1 January 1970.
@@ -287,7 +325,7 @@ fn value<'a>(conversion: u8, civil: &Civil<'a>) -> Value<'a> {
         b'G' => Value::Number(iso_week(civil).0, 1),
         b'H' => two(hour),
         b'I' => two(hour12),
-        b'j' => Value::Number(i64::from(civil.yearday) + 1, 3),
+        b'j' => Value::Number(civil.yearday() + 1, 3),
         b'k' => Value::Padded(hour),
         b'l' => Value::Padded(hour12),
         b'm' => two(i64::from(civil.month)),
@@ -302,10 +340,10 @@ fn value<'a>(conversion: u8, civil: &Civil<'a>) -> Value<'a> {
         b't' => Value::Octet(b'\t'),
         b'T' | b'X' => Value::Format("%H:%M:%S"),
         b'u' => Value::Number((i64::from(civil.weekday) + 6) % 7 + 1, 1),
-        b'U' => two((i64::from(civil.yearday) + 7 - i64::from(civil.weekday)) / 7),
+        b'U' => two((civil.yearday() + 7 - i64::from(civil.weekday)) / 7),
         b'V' => two(iso_week(civil).1),
         b'w' => Value::Number(i64::from(civil.weekday), 1),
-        b'W' => two((i64::from(civil.yearday) + 7 - (i64::from(civil.weekday) + 6) % 7) / 7),
+        b'W' => two((civil.yearday() + 7 - (i64::from(civil.weekday) + 6) % 7) / 7),
         b'y' => two(civil.year.rem_euclid(100)),
         b'Y' => Value::Number(civil.year, 1),
         b'z' => Value::Offset,

@@ -14,7 +14,7 @@
 //! in force at that time; the gatekeeper's `RFC822` and `ISO8601` take the offset of the moment at which they write.
 
 use super::event::Moment;
-use super::strftime::{self, Civil, Item, LONGEST, MONTHS, WEEKDAYS, digits};
+use super::strftime::{self, Civil, Item, LONGEST, MONTHS, WEEKDAYS, digits, pair};
 use super::zone::Zone;
 
 /// How times are written.
@@ -68,7 +68,7 @@ impl TimestampFormat {
                 out.push(b' ');
                 digits(civil.year, 4, out);
                 out.push(b' ');
-                clock(&civil, out);
+                out.extend_from_slice(&civil.clock());
                 out.push(b' ');
                 offset(civil.offset, b"GMT", out);
             }
@@ -79,7 +79,7 @@ impl TimestampFormat {
                 out.push(b'-');
                 digits(civil.day.into(), 2, out);
                 out.extend_from_slice(b" T ");
-                clock(&civil, out);
+                out.extend_from_slice(&civil.clock());
                 out.push(b' ');
                 offset(civil.offset, b"Z", out);
             }
@@ -102,28 +102,18 @@ impl TimestampFormat {
     }
 }
 
-fn clock(civil: &Civil<'_>, out: &mut Vec<u8>) {
-    digits(civil.hour.into(), 2, out);
-    out.push(b':');
-    digits(civil.minute.into(), 2, out);
-    out.push(b':');
-    digits(civil.second.into(), 2, out);
-}
-
 fn offset(seconds: i32, none: &[u8], out: &mut Vec<u8>) {
     let minutes = i64::from(seconds).abs() / 60;
     if minutes == 0 {
         out.extend_from_slice(none);
         return;
     }
-    out.push(if seconds < 0 { b'-' } else { b'+' });
-    digits(minutes / 60, 2, out);
-    out.push(b':');
-    digits(minutes % 60, 2, out);
+    let ([h1, h2], [m1, m2]) = (pair((minutes / 60) as u8), pair((minutes % 60) as u8));
+    out.extend_from_slice(&[if seconds < 0 { b'-' } else { b'+' }, h1, h2, b':', m1, m2]);
 }
 
 fn write_instead(civil: &Civil<'_>, micros: u32, out: &mut Vec<u8>) {
-    clock(civil, out);
+    out.extend_from_slice(&civil.clock());
     out.push(b'.');
     digits(i64::from(micros.min(999_999) / 1000), 3, out);
     out.push(b' ');

@@ -20,7 +20,7 @@ use nix::sys::{
     signalfd::{SfdFlags, SignalFd},
 };
 
-use super::{deliver, setting::Setting};
+use super::{deliver, setting::Setting, waiting};
 use crate::{
     account::{
         engine::{Engine, Origin, Setup},
@@ -53,6 +53,12 @@ pub fn run(cli: &cli::Cli, args: &cli::Account) -> Result<()> {
     // Before any thread is made: each inherits that signals wait for whoever asks.
     let signals = wait_for_signals()?;
     let mut setting = Setting::load(cli)?;
+    if args.waiting {
+        return waiting::show(&setting);
+    }
+    if !args.give_up.is_empty() {
+        return waiting::give_up(&setting, &args.give_up, SEGMENT);
+    }
     setting.config.accounting.lenient |= args.lenient;
     let accounting = &setting.config.accounting;
     let inputs = inputs(accounting, args)?;
@@ -338,6 +344,7 @@ fn setup(setting: &Arc<Setting>, spool: &Spool, gatekeeper: &Gatekeeper, modules
         segment_octets: SEGMENT,
         gatekeeper: gatekeeper.name.clone(),
         update_interval: gatekeeper.update_interval,
+        called_is_dialed_ip: gatekeeper.called_station_id_to_dialed_ip,
         links: modules.links,
         modules: modules.modules,
         file: modules.file,

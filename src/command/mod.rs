@@ -25,6 +25,7 @@ mod status;
 mod stream;
 mod turn;
 mod verify;
+mod waiting;
 
 use std::io::{self, Write};
 

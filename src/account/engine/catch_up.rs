@@ -244,6 +244,8 @@ impl<'a> Pass<'a> {
                 }
                 // The reader saw less of the journal than there is now.
                 None if self.read.is_some() => (self.from, self.read) = (first.number, None),
+                // Somebody else has logged it meanwhile.
+                _ if !self.slot.backlog().contains(first.number) => self.read = None,
                 _ => {
                     self.read = None;
                     self.slot.backlog().forget(first.number);

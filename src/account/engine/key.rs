@@ -6,7 +6,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use crate::account::event::{Event, EventKind, Subject, Text};
+use crate::account::{
+    event::{Event, EventKind, Subject, Text},
+    parameters::hex,
+};
 
 /// What an event is called, twice.
 #[derive(Debug)]
@@ -76,11 +79,16 @@ fn name(out: &mut String, event: &Event, gatekeeper: &str) {
         Subject::Call(call) => {
             text(out, &call.session_id);
             out.push('|');
-            for octet in call.call_id.iter().flatten() {
-                hex(out, *octet);
+            if let Some(id) = &call.call_id {
+                let mut text = [0; 32];
+                for (digits, octet) in text.chunks_mut(2).zip(id) {
+                    digits.copy_from_slice(&hex(*octet));
+                }
+                out.push_str(str::from_utf8(&text).unwrap_or_default());
             }
             if let Some(setup) = &call.setup {
-                let _ = write!(out, "|{}", setup.seconds);
+                out.push('|');
+                out.push_str(itoa::Buffer::new().format(setup.seconds));
             }
         }
     }
@@ -88,21 +96,20 @@ fn name(out: &mut String, event: &Event, gatekeeper: &str) {
 
 /// Two different texts never look the same.
 fn text(out: &mut String, text: &Text) {
-    for &octet in &text.0 {
-        match octet {
-            b'|' | b'\\' | 0..=0x20 | 0x7f.. => {
+    let is_plain = |octet: &u8| !matches!(*octet, b'|' | b'\\' | 0..=0x20 | 0x7f..);
+    if let Some(text) = str::from_utf8(&text.0).ok().filter(|_| text.0.iter().all(is_plain)) {
+        out.push_str(text);
+        return;
+    }
+    for octet in &text.0 {
+        match is_plain(octet) {
+            true => out.push(char::from(*octet)),
+            false => {
                 out.push('\\');
-                hex(out, octet);
+                out.extend(hex(*octet).map(char::from));
             }
-            octet => out.push(char::from(octet)),
         }
     }
-}
-
-fn hex(out: &mut String, octet: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.push(char::from(DIGITS[usize::from(octet >> 4)]));
-    out.push(char::from(DIGITS[usize::from(octet & 15)]));
 }
 
 fn unique() -> String {

@@ -13,10 +13,13 @@ mod keep;
 mod key;
 mod lane;
 mod recover;
+mod scan;
 mod slot;
 mod told;
+mod waiting;
 
 use std::{
+    borrow::Cow,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -42,7 +45,9 @@ use lane::{Lane, Lanes};
 use slot::Slot;
 
 pub use recover::{CdrFile, Missing};
+pub use slot::module_name;
 pub use told::{ModuleState, Told, read as read_told};
+pub use waiting::{Found, give_up, waiting};
 
 /// What an engine is made of.
 pub struct Setup {
@@ -56,6 +61,8 @@ pub struct Setup {
     pub gatekeeper: String,
     /// `AcctUpdateInterval`; zero: no updates.
     pub update_interval: Duration,
+    /// `SetCalledStationIdToDialedIP`
+    pub called_is_dialed_ip: bool,
     pub links: Vec<Link>,
     /// The modules of the chain, each with whether it is caught up later.
     pub modules: Vec<(LinkKind, Arc<dyn Module>, bool)>,
@@ -109,6 +116,7 @@ struct Core {
     links: Vec<Link>,
     gatekeeper: String,
     update_interval: Duration,
+    called_is_dialed_ip: bool,
     durability: Durability,
     sync_interval: Duration,
     in_flight: usize,
@@ -211,6 +219,8 @@ impl Core {
         origin: Origin,
         is_safe: &mut dyn FnMut(bool),
     ) -> Result<Answer, Failed> {
+        let event = self.called(event, origin);
+        let event = event.as_ref();
         let Names { key, lane: call } = key::names(event, &self.gatekeeper, key);
         let hash = self.lanes.hash(&key);
         let mut lane = self.lanes.enter(call);
@@ -226,20 +236,44 @@ impl Core {
             is_safe(false);
             return Ok(Answer::Ok);
         }
-        let line = json::to_json(event);
-        let place = self.journal.event(Utc::now().timestamp_micros(), call, &key, &line)?;
+        let received = Utc::now().timestamp_micros();
+        let place = self
+            .journal
+            .event(received, call, &key, |out| json::write_json(event, out))?;
         self.journal.commit(place.end)?;
         self.accepted.fetch_add(1, Ordering::Relaxed);
         is_safe(false);
         if let Some(observe) = &self.observe {
             observe(event);
         }
-        let answer = self.log(event, &key, place, call, false, None)?;
+        let attempt = Attempt {
+            key: &key,
+            again: false,
+        };
+        let answer = self.log(event, &attempt, place, call, origin, None)?;
         lane.remember(hash, answer == Answer::Ok);
         if event.kind == EventKind::Stop {
             lane.ended(call);
         }
         Ok(answer)
+    }
+
+    /// The event as the gatekeeper would log it that `SetCalledStationIdToDialedIP` is set for. One that is followed has
+    /// done so itself.
+    fn called<'e>(&self, event: &'e Event, origin: Origin) -> Cow<'e, Event> {
+        if self.called_is_dialed_ip
+            && origin == Origin::Caller
+            && let Subject::Call(call) = &event.subject
+            && call.dialed_number.address().is_some()
+            && call.called_station_id != call.dialed_number
+        {
+            let mut changed = event.clone();
+            if let Subject::Call(call) = &mut changed.subject {
+                call.called_station_id = call.dialed_number.clone();
+            }
+            return Cow::Owned(changed);
+        }
+        Cow::Borrowed(event)
     }
 
     /// GnuGk's rule for updates; an interval of zero is one that never ends.
@@ -260,13 +294,12 @@ impl Core {
     fn log(
         &self,
         event: &Event,
-        key: &str,
+        attempt: &Attempt<'_>,
         place: Place,
         call: u64,
-        again: bool,
+        origin: Origin,
         line_is_there: Option<bool>,
     ) -> Result<Answer, Failed> {
-        let attempt = Attempt { key, again };
         let waiting = Waiting {
             number: place.number,
             position: place.position,
@@ -298,7 +331,17 @@ impl Core {
                 outcome.logged |= bit;
                 return true;
             }
-            match self.ask(slot, event, &attempt, call) {
+            // Nobody hears the verdict of what a gatekeeper has done already, and while one event waits for a dead server the
+            // gatekeeper's next ones would, too, until it cuts the connection.
+            if origin == Origin::Gatekeeper && slot.is_to_wait() {
+                reasons.push(format!("{}: it does not log at present", slot.module.name()));
+                outcome.failed |= bit;
+                if !slot.module.can_never_log(event.kind) {
+                    outcome.waits |= bit;
+                }
+                return false;
+            }
+            match self.ask(slot, event, attempt, call) {
                 Ok(Ok(())) => {
                     outcome.logged |= bit;
                     true

@@ -1,9 +1,9 @@
 //! What a start makes of the journal: the table in the head of [`crate::account::journal`], row by row.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::HashSet,
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64},
@@ -12,21 +12,18 @@ use std::{
 };
 
 use super::{
-    Answer, Core, Setup,
-    backlog::{Backlog, Waiting},
+    Answer, Core, Origin, Setup,
     keep::Keeper,
     lane::Lanes,
-    slot::{self, NAMES, Slot},
+    scan::{Scan, Unfinished},
+    slot::{self, FILE, NAMES, Slot},
 };
 use crate::account::{
     event::{Event, Events},
-    journal::{Body, EventRecord, Failed, Item, Journal, Outcome, Place, Reader, Record},
+    journal::{Body, EventRecord, Failed, Journal, Outcome, Place, Reader, Record},
     json,
     module::{Attempt, Module, Outcome as ModuleOutcome},
 };
-
-/// Bit of FileAcct.
-const FILE: u16 = 1;
 
 /// Events that a start tries at once.
 const AT_ONCE: usize = 64;
@@ -52,20 +49,12 @@ pub struct Missing {
     pub is_certain: bool,
 }
 
-/// What a crash has left open.
-#[derive(Default)]
-pub struct Unfinished {
-    /// Events without an outcome, by number.
-    events: BTreeMap<u64, u64>,
-    /// Events whose line was written, but perhaps never reached the disk.
-    lines: BTreeMap<u64, u64>,
-    /// Place in the CDR file behind which those are.
-    place: Vec<u8>,
-}
-
 /// Reads the journal, and opens it to write.
 pub fn open(setup: Setup) -> Result<(Core, Unfinished), Failed> {
-    let mut scan = Scan::default();
+    let mut scan = Scan {
+        reads_updates: !setup.update_interval.is_zero(),
+        ..Scan::default()
+    };
     scan.read(&setup.directory)?;
     let journal = Journal::open(
         &setup.directory,
@@ -85,7 +74,7 @@ pub fn open(setup: Setup) -> Result<(Core, Unfinished), Failed> {
             (None, Some((_, name))) => {
                 tracing::error!(
                     "{} events wait for {name}, which is not caught up any more; put it back into the chain, with [accounting] \
-                     spool",
+                     spool, or give them up: billdrop account --give-up {name}:all",
                     backlog.count()
                 );
                 slots.push(Slot::new(bit, Arc::new(Gone(name)), false));
@@ -100,6 +89,9 @@ pub fn open(setup: Setup) -> Result<(Core, Unfinished), Failed> {
         let hash = lanes.hash(&key);
         lanes.enter(call).remember(hash, verdict);
     }
+    for (call, at) in scan.updates {
+        lanes.enter(call).updated(call, at);
+    }
     let core = Core {
         journal,
         lanes,
@@ -107,6 +99,7 @@ pub fn open(setup: Setup) -> Result<(Core, Unfinished), Failed> {
         links: setup.links,
         gatekeeper: setup.gatekeeper,
         update_interval: setup.update_interval,
+        called_is_dialed_ip: setup.called_is_dialed_ip,
         durability: setup.durability,
         sync_interval: setup.sync_interval,
         in_flight: setup.in_flight,
@@ -182,7 +175,11 @@ fn log_anew(core: &Core, record: &Record, of: &EventRecord, line_is_there: bool)
     let verdict = match json::from_journal(&of.json) {
         Ok(event) => {
             let line_is_there = core.file.is_some().then_some(line_is_there);
-            core.log(&event, &of.key, place, of.lane, true, line_is_there)? == Answer::Ok
+            let attempt = Attempt {
+                key: &of.key,
+                again: true,
+            };
+            core.log(&event, &attempt, place, of.lane, Origin::Caller, line_is_there)? == Answer::Ok
         }
         Err(reason) => {
             tracing::error!("the journal's event {} cannot be read: {reason}", record.number);
@@ -278,22 +275,6 @@ fn event_at(
     }))
 }
 
-/// What reading the whole journal shows.
-#[derive(Default)]
-struct Scan {
-    next_number: u64,
-    backlogs: HashMap<u16, Backlog>,
-    unfinished: Unfinished,
-    /// Lane, key and verdict of the latest events, and of the generation before.
-    keys: Vec<(u64, String, bool)>,
-    older_keys: Vec<(u64, String, bool)>,
-    /// Keys of events without an outcome so far.
-    open_keys: HashMap<u64, String>,
-    spooled_up_to: u64,
-    billed: u64,
-    damaged: std::collections::BTreeSet<u64>,
-}
-
 /// A module that events wait for and that the chain has no more: they stay in the journal, and are told of.
 struct Gone(&'static str);
 
@@ -308,83 +289,5 @@ impl Module for Gone {
 
     fn log(&self, _: &Event, _: &Attempt<'_>) -> ModuleOutcome {
         ModuleOutcome::Fail("it is not in the chain".to_owned())
-    }
-}
-
-/// Keys of one generation that a start reads: as many as the lanes remember.
-const KEYS: usize = 1 << 18;
-
-impl Scan {
-    fn read(&mut self, directory: &Path) -> Result<(), Failed> {
-        let refuse = |e: io::Error| Failed {
-            doing: "read",
-            path: directory.to_owned(),
-            kind: e.kind(),
-            reason: e.to_string(),
-        };
-        let mut reader = Reader::open(directory, 0).map_err(refuse)?;
-        while let Some(item) = reader.next_item().map_err(refuse)? {
-            match item {
-                Item::Record(record) => self.record(record),
-                Item::Damage { segment, from, to } => {
-                    self.damaged.insert(segment);
-                    tracing::error!(
-                        "the journal of calls is damaged: {} octets of {} are no records; the file is kept as it is. \
-                         Events that were there are lost: compare with the gatekeeper's own records",
-                        to - from,
-                        super::journal::Segment::at(directory, segment).path.display()
-                    );
-                }
-                Item::Torn { .. } => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn record(&mut self, record: Record) {
-        let number = record.number;
-        match record.body {
-            Body::Event(event) => {
-                self.next_number = self.next_number.max(number + 1);
-                self.unfinished.events.insert(number, record.position);
-                self.open_keys.insert(number, event.key);
-            }
-            Body::Outcome(outcome) => self.outcome(number, outcome),
-            Body::Settled { lane, module } => {
-                if let Some(backlog) = self.backlogs.get_mut(&module) {
-                    backlog.remove(number, lane);
-                }
-            }
-            Body::Checkpoint { file, billed, .. } => {
-                self.billed = self.billed.max(billed);
-                // A number beyond all events that are left here.
-                self.next_number = self.next_number.max(number);
-                self.unfinished.lines.retain(|of, _| *of >= number);
-                self.unfinished.place = file;
-            }
-        }
-    }
-
-    fn outcome(&mut self, number: u64, outcome: Outcome) {
-        self.unfinished.events.remove(&number);
-        if let Some(key) = self.open_keys.remove(&number) {
-            if self.keys.len() >= KEYS {
-                self.older_keys = std::mem::take(&mut self.keys);
-            }
-            self.keys.push((outcome.lane, key, outcome.verdict));
-        }
-        for (bit, _) in NAMES.iter().filter(|(bit, _)| outcome.waits & bit != 0) {
-            let waiting = Waiting {
-                number,
-                position: outcome.event,
-            };
-            self.backlogs.entry(*bit).or_default().add(waiting, outcome.lane);
-        }
-        if outcome.logged & super::SPOOLED != 0 {
-            self.spooled_up_to = self.spooled_up_to.max(outcome.event + 1);
-        }
-        if outcome.logged & FILE != 0 {
-            self.unfinished.lines.insert(number, outcome.event);
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,6 +32,9 @@ pub fn bit(kind: LinkKind) -> Option<u16> {
     })
 }
 
+/// Bit of FileAcct.
+pub const FILE: u16 = 1;
+
 /// Every bit with the module's name.
 pub const NAMES: [(u16, &str); 6] = [
     (1, "FileAcct"),
@@ -41,6 +44,12 @@ pub const NAMES: [(u16, &str); 6] = [
     (1 << 4, "SyslogAcct"),
     (1 << 5, "SpoolAcct"),
 ];
+
+/// The name of a module that can be caught up, as the journal's own.
+pub fn module_name(name: &str) -> Option<&'static str> {
+    let caught_up = &NAMES[..3];
+    caught_up.iter().map(|(_, known)| *known).find(|known| *known == name)
+}
 
 /// How often the log tells that a module still fails.
 const TOLD_AGAIN: Duration = Duration::from_secs(300);
@@ -55,6 +64,8 @@ pub struct Slot {
     pub failed: AtomicU64,
     backlog: Mutex<Backlog>,
     pub changed: Condvar,
+    /// Whether the last attempt failed. Changed with `state` locked.
+    is_failing: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -62,8 +73,6 @@ pub struct Slot {
 #[derive(Debug, Clone, Default)]
 pub struct State {
     pub last_error: Option<(DateTime<Utc>, String)>,
-    /// Whether the last attempt failed.
-    is_failing: bool,
     told: Option<Instant>,
     /// Event that waits longest, and when it was received, in microseconds since 1970.
     pub oldest: Option<(u64, i64)>,
@@ -81,6 +90,7 @@ impl Slot {
             failed: AtomicU64::new(0),
             backlog: Mutex::default(),
             changed: Condvar::new(),
+            is_failing: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -91,6 +101,12 @@ impl Slot {
 
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the module fails at present and others wait for it already: the threads that catch up will hear when it works
+    /// again.
+    pub fn is_to_wait(&self) -> bool {
+        self.spools && self.is_failing.load(Ordering::Relaxed) && self.backlog().count() > 0
     }
 
     /// Has the module log the event. A panic of a module is a failure of it.
@@ -108,9 +124,11 @@ impl Slot {
     }
 
     fn note_success(&self) {
+        if !self.is_failing.load(Ordering::Relaxed) {
+            return;
+        }
         let mut state = self.state();
-        if state.is_failing {
-            state.is_failing = false;
+        if self.is_failing.swap(false, Ordering::Relaxed) {
             state.is_nudged = true;
             tracing::warn!("{} logs again", self.module.name());
             drop(state);
@@ -122,7 +140,8 @@ impl Slot {
     fn note_failure(&self, reason: String) -> String {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state();
-        let is_told = state.is_failing && state.told.is_some_and(|told| told.elapsed() < TOLD_AGAIN);
+        let is_told =
+            self.is_failing.load(Ordering::Relaxed) && state.told.is_some_and(|told| told.elapsed() < TOLD_AGAIN);
         if !is_told {
             state.told = Some(Instant::now());
             match self.spools {
@@ -130,7 +149,7 @@ impl Slot {
                 false => tracing::error!("{} does not log: {reason}", self.module.name()),
             }
         }
-        state.is_failing = true;
+        self.is_failing.store(true, Ordering::Relaxed);
         state.last_error = Some((Utc::now(), reason.clone()));
         reason
     }

@@ -17,6 +17,9 @@ use crate::{
     config::gatekeeper::Control,
 };
 
+mod callers;
+mod given_up;
+
 /// Logs into memory; fails while it is told to.
 struct Fake {
     name: &'static str,
@@ -25,6 +28,7 @@ struct Fake {
     /// Sessions that it never takes.
     refused: Mutex<HashSet<String>>,
     changed: Condvar,
+    asked: AtomicU64,
 }
 
 impl Fake {
@@ -35,6 +39,7 @@ impl Fake {
             is_down: AtomicBool::new(false),
             refused: Mutex::default(),
             changed: Condvar::new(),
+            asked: AtomicU64::new(0),
         })
     }
 
@@ -68,6 +73,7 @@ impl Module for Fake {
 
     fn log(&self, event: &Event, attempt: &Attempt<'_>) -> Outcome {
         let session = session_of(event);
+        self.asked.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) || self.refused.lock().unwrap().contains(&session) {
             return Outcome::Fail("down".to_owned());
         }
@@ -119,6 +125,7 @@ fn setup(directory: &Path, modules: Vec<(LinkKind, Arc<dyn Module>, bool)>) -> S
         segment_octets: 8192,
         gatekeeper: "GnuGk".to_owned(),
         update_interval: Duration::ZERO,
+        called_is_dialed_ip: false,
         links: modules
             .iter()
             .map(|(kind, ..)| link(*kind, Control::Required))
@@ -433,7 +440,9 @@ fn events_that_nobody_was_answered_are_logged_at_the_next_start() {
     for call in 0..50 {
         let event = event(EventKind::Stop, &call.to_string());
         let Names { lane, key } = key::names(&event, "GnuGk", None);
-        let place = journal.event(0, lane, &key, &json::to_json(&event)).unwrap();
+        let place = journal
+            .event(0, lane, &key, |out| json::write_json(&event, out))
+            .unwrap();
         journal.commit(place.end).unwrap();
     }
     drop(journal);

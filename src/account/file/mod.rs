@@ -3,7 +3,7 @@
 //! # What is in the file
 //!
 //! Whole lines, each once. Lines that come together go out in one `write(2)` ([`combine`]); what cannot be written whole is
-//! taken back, and those who logged it are told ([`detail`]). A file that was moved away is left alone and a new one begun.
+//! taken back, and those who logged it are told ([`open`]). A file that was moved away is left alone and a new one begun.
 //! Rotation gives a name that no file has yet ([`schedule`] says when). All this is otherwise in the gatekeeper, which writes
 //! at the place where it was, keeps on in the moved file, and replaces a file of the same name.
 //!
@@ -16,6 +16,7 @@
 
 mod combine;
 mod detail;
+mod open;
 mod recover;
 mod schedule;
 
@@ -29,7 +30,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub use detail::FilePosition;
+pub use open::FilePosition;
 pub use recover::Recovered;
 
 use combine::Combiner;

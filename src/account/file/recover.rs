@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::cannot;
-use super::detail::{Detail, FilePosition, directory_of};
+use super::detail::{Detail, directory_of};
+use super::open::FilePosition;
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@
 //! | event | accepted; nobody knows which modules have logged it | its chain is run again, `again` set |
 //! | event, outcome | answered; each module has it, or waits for it, or has failed for good | modules that wait are caught up |
 //! | event, outcome, settled for each module that waited | every module has it | nothing |
+//! | the same with given up in place of settled | the operator does not want it there any more | nothing |
 //! | checkpoint behind it | the lines of its CDR file are on the disk | its line is not looked for |
 //!
 //! Outcomes, notes that a module was caught up, and checkpoints are not synced by themselves: they go with the next event.

@@ -26,6 +26,11 @@ pub enum Body {
         lane: u64,
         module: u16,
     },
+    /// The operator has given the event up for the module of this bit.
+    GivenUp {
+        lane: u64,
+        module: u16,
+    },
     /// Events before this number, which lie before `position`, have their lines in the CDR file, synced; those from it on
     /// are behind the place in the file that `file` describes. What the billing documents hold ends at `billed`.
     Checkpoint {
@@ -63,16 +68,13 @@ pub struct Outcome {
     pub verdict: bool,
 }
 
-/// Puts the body of an event together. The key is cut to what its length can say.
-pub fn event_body(received: i64, lane: u64, key: &str, json: &[u8]) -> Vec<u8> {
+/// Begins the body of an event; its JSON follows. The key is cut to what its length can say.
+pub fn begin_event(received: i64, lane: u64, key: &str, body: &mut Vec<u8>) {
     let key = &key.as_bytes()[..key.len().min(u16::MAX.into())];
-    let mut body = Vec::with_capacity(18 + key.len() + json.len());
     body.extend_from_slice(&received.to_le_bytes());
     body.extend_from_slice(&lane.to_le_bytes());
     body.extend_from_slice(&(key.len() as u16).to_le_bytes());
     body.extend_from_slice(key);
-    body.extend_from_slice(json);
-    body
 }
 
 impl Body {
@@ -82,13 +84,17 @@ impl Body {
             Body::Outcome(_) => 2,
             Body::Settled { .. } => 3,
             Body::Checkpoint { .. } => 4,
+            Body::GivenUp { .. } => 5,
         }
     }
 
     pub fn to_octets(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(64);
         match self {
-            Body::Event(e) => return event_body(e.received, e.lane, &e.key, &e.json),
+            Body::Event(e) => {
+                begin_event(e.received, e.lane, &e.key, &mut out);
+                out.extend_from_slice(&e.json);
+            }
             Body::Outcome(o) => {
                 out.extend_from_slice(&o.event.to_le_bytes());
                 out.extend_from_slice(&o.lane.to_le_bytes());
@@ -97,7 +103,7 @@ impl Body {
                 }
                 out.push(o.verdict.into());
             }
-            Body::Settled { lane, module } => {
+            Body::Settled { lane, module } | Body::GivenUp { lane, module } => {
                 out.extend_from_slice(&lane.to_le_bytes());
                 out.extend_from_slice(&module.to_le_bytes());
             }
@@ -142,6 +148,10 @@ impl Body {
                 position: cut.u64()?,
                 billed: cut.u64()?,
                 file: cut.0.to_vec(),
+            },
+            5 => Body::GivenUp {
+                lane: cut.u64()?,
+                module: cut.u16()?,
             },
             _ => return None,
         })

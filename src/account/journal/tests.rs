@@ -14,7 +14,7 @@ fn put(journal: &Journal, from: u64, to: u64) {
     for n in from..to {
         let json = format!("{{\"n\":{n},\"text\":\"{}\"}}", "x".repeat((n * 37 % 300) as usize));
         let place = journal
-            .event(n as i64, n % 7, &format!("key{n}"), json.as_bytes())
+            .event(n as i64, n % 7, &format!("key{n}"), |out| out.extend(json.as_bytes()))
             .unwrap();
         assert_eq!(place.number, n);
         journal.flush().unwrap();
@@ -157,7 +157,9 @@ fn many_threads_lose_nothing() {
             let (journal, all_numbers) = (&journal, &all_numbers);
             scope.spawn(move || {
                 for n in 0..50 {
-                    let place = journal.event(0, thread, &format!("{thread}.{n}"), b"{}").unwrap();
+                    let place = journal
+                        .event(0, thread, &format!("{thread}.{n}"), |out| out.extend(b"{}"))
+                        .unwrap();
                     journal.commit(place.end).unwrap();
                     let outcome = Outcome {
                         event: place.position,
@@ -191,11 +193,11 @@ fn a_disk_that_takes_no_more_is_final() {
     let journal = Journal::open(directory.path(), Durability::Each, 10, 0).unwrap();
     put(&journal, 0, 1);
     fs::remove_dir_all(directory.path()).unwrap();
-    let place = journal.event(0, 0, "key", b"{}").unwrap();
+    let place = journal.event(0, 0, "key", |out| out.extend(b"{}")).unwrap();
     let failed = journal.commit(place.end).unwrap_err();
     assert!(failed.to_string().starts_with("cannot make "), "{failed}");
     fs::create_dir(directory.path()).unwrap();
-    assert!(journal.event(0, 0, "key", b"{}").is_err());
+    assert!(journal.event(0, 0, "key", |out| out.extend(b"{}")).is_err());
     assert!(journal.commit(place.end).is_err() && journal.sync().is_err());
 }
 

@@ -1,6 +1,7 @@
 //! Appends records, and sees to it that the disk has them.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     fmt,
     fs::File,
@@ -114,6 +115,11 @@ struct Inner {
     failed: Option<Failed>,
 }
 
+thread_local! {
+    /// Where a thread puts its events together.
+    static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Notes that nobody waits for are written at once when there are so many octets of them.
 const MOST_BUFFERED: usize = 1 << 20;
 
@@ -197,16 +203,33 @@ impl Journal {
         self.identity
     }
 
-    /// Appends an event. It is written, and on the disk if that is wanted, when [`Journal::commit`] has returned.
-    pub fn event(&self, received: i64, lane: u64, key: &str, json: &[u8]) -> Result<Place, Failed> {
-        let body = record::event_body(received, lane, key, json);
+    /// Appends an event, whose JSON `write` writes. It is written, and on the disk if that is wanted, when
+    /// [`Journal::commit`] has returned.
+    pub fn event(
+        &self,
+        received: i64,
+        lane: u64,
+        key: &str,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Place, Failed> {
+        /// Octets of a buffer that is kept for the thread's next event.
+        const KEPT: usize = 64 << 10;
+        let mut body = BODY.take();
+        body.clear();
+        record::begin_event(received, lane, key, &mut body);
+        write(&mut body);
         let check = record::check(&body);
-        let mut inner = self.inner()?;
-        let (number, position) = (inner.number, inner.end);
-        inner.number += 1;
-        inner.append(1, number, &body, check);
-        let end = inner.end;
-        Ok(Place { number, position, end })
+        let place = self.inner().map(|mut inner| {
+            let (number, position) = (inner.number, inner.end);
+            inner.number += 1;
+            inner.append(1, number, &body, check);
+            let end = inner.end;
+            Place { number, position, end }
+        });
+        if body.capacity() <= KEPT {
+            BODY.set(body);
+        }
+        place
     }
 
     /// Appends what nobody waits for. It goes with the next event, or with [`Journal::flush`]. Returns its position.

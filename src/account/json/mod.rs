@@ -14,7 +14,7 @@ mod time;
 mod write;
 
 pub use read::{from_journal, from_json};
-pub use write::to_json;
+pub use write::{to_json, write_json};
 
 /// The longest line that is read from outside, in octets.
 pub const LONGEST_LINE: usize = 64 << 10;

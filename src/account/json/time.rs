@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use crate::account::event::Moment;
-use crate::account::strftime::{Civil, days_before, digits};
+use crate::account::strftime::{Civil, days_before, digits, pair};
 
 /// The last second of the year 9999.
 const LAST: i64 = 253_402_300_799;
@@ -167,18 +167,9 @@ pub(super) fn write<'m>(moment: &'m Moment, out: &mut Vec<u8>) -> Option<&'m str
         1..=9999 => (civil, offset),
         _ => (Civil::new(moment.seconds.clamp(1, LAST), 0, ""), 0),
     };
-    digits(civil.year, 4, out);
-    let parts = [
-        (b'-', civil.month),
-        (b'-', civil.day),
-        (b'T', civil.hour),
-        (b':', civil.minute),
-        (b':', civil.second),
-    ];
-    for (before, number) in parts {
-        out.push(before);
-        digits(number.into(), 2, out);
-    }
+    out.extend_from_slice(&civil.date().unwrap_or(*b"1970-01-01"));
+    out.push(b'T');
+    out.extend_from_slice(&civil.clock());
     if moment.micros > 0 {
         out.push(b'.');
         digits(moment.micros.min(999_999).into(), 6, out);
@@ -187,14 +178,13 @@ pub(super) fn write<'m>(moment: &'m Moment, out: &mut Vec<u8>) -> Option<&'m str
         out.push(b'Z');
         return None;
     };
-    out.push(if offset < 0 { b'-' } else { b'+' });
-    let offset = i64::from(offset.unsigned_abs());
-    digits(offset / 3600, 2, out);
-    out.push(b':');
-    digits(offset / 60 % 60, 2, out);
+    let sign = if offset < 0 { b'-' } else { b'+' };
+    let offset = offset.unsigned_abs();
+    let ([h1, h2], [m1, m2]) = (pair((offset / 3600) as u8), pair((offset / 60 % 60) as u8));
+    out.extend_from_slice(&[sign, h1, h2, b':', m1, m2]);
     if offset % 60 > 0 {
-        out.push(b':');
-        digits(offset % 60, 2, out);
+        let [s1, s2] = pair((offset % 60) as u8);
+        out.extend_from_slice(&[b':', s1, s2]);
     }
     Some(name)
 }

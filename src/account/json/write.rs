@@ -9,15 +9,20 @@ use crate::account::parameters::{Parameter as P, write_id};
 
 /// The event in one line, without a line end.
 pub fn to_json(event: &Event) -> Vec<u8> {
-    let mut object = Object {
-        out: Vec::with_capacity(1536),
-    };
+    let mut out = Vec::with_capacity(1536);
+    write_json(event, &mut out);
+    out
+}
+
+/// The same behind what is in `out`.
+pub fn write_json(event: &Event, out: &mut Vec<u8>) {
+    let object = &mut Object { out };
     object.out.extend_from_slice(b"{\"event\":\"");
     object.out.extend_from_slice(event.kind.name().as_bytes());
     object.out.push(b'"');
     if let Some(uuid) = &event.uuid {
-        object.key(P::EventUuid.name());
-        string(uuid, &mut object.out);
+        object.key(P::EventUuid);
+        string(uuid, object.out);
     }
     object.time(P::EventTime, Some(&event.time));
     if let Some(name) = &event.gatekeeper {
@@ -28,14 +33,13 @@ pub fn to_json(event: &Event) -> Vec<u8> {
     }
     match &event.subject {
         Subject::Gatekeeper => {}
-        Subject::Call(call) => write_call(call, &mut object),
-        Subject::Endpoint(endpoint) => write_endpoint(endpoint, &mut object),
+        Subject::Call(call) => write_call(call, object),
+        Subject::Endpoint(endpoint) => write_endpoint(endpoint, object),
     }
     object.out.push(b'}');
-    object.out
 }
 
-fn write_call(call: &Call, object: &mut Object) {
+fn write_call(call: &Call, object: &mut Object<'_>) {
     object.number(P::Number, call.number);
     object.text(P::SessionId, &call.session_id);
     object.text(P::User, &call.user);
@@ -44,7 +48,7 @@ fn write_call(call: &Call, object: &mut Object) {
     object.number(P::Cause, call.cause.into());
     object.given(P::CauseTranslated, call.cause_translated.map(u64::from));
     if call.release_source != -1 {
-        object.key(P::ReleaseSource.name());
+        object.key(P::ReleaseSource);
         let mut buffer = itoa::Buffer::new();
         object
             .out
@@ -88,19 +92,18 @@ fn write_call(call: &Call, object: &mut Object) {
     object.text(P::CallerMediaIp, &call.caller_media_ip);
     object.text(P::CalleeMediaIp, &call.callee_media_ip);
     if let Some(on) = call.encryption {
-        object.key(P::Encryption.name());
+        object.key(P::Encryption);
         object.out.extend_from_slice(if on { b"\"On\"" } else { b"\"Off\"" });
     }
     object.text(P::MediaOip, &call.media_oip);
     if call.rtp_proxied {
-        object.key("rtp-proxied");
-        object.out.extend_from_slice(b"true");
+        object.out.extend_from_slice(b",\"rtp-proxied\":true");
     }
     object.list("rtcp", call.rtcp.iter().map(|text| text.0.as_slice()));
     object.list("class", call.class.iter().map(Vec::as_slice));
 }
 
-fn write_endpoint(endpoint: &Endpoint, object: &mut Object) {
+fn write_endpoint(endpoint: &Endpoint, object: &mut Object<'_>) {
     object.text(P::EndpointIp, &endpoint.ip);
     object.number(P::EndpointPort, endpoint.port.into());
     object.text(P::EndpointVendor, &endpoint.vendor);
@@ -111,21 +114,19 @@ fn write_endpoint(endpoint: &Endpoint, object: &mut Object) {
 }
 
 /// What is written; something stands before each key.
-struct Object {
-    out: Vec<u8>,
+struct Object<'o> {
+    out: &'o mut Vec<u8>,
 }
 
-impl Object {
-    fn key(&mut self, name: &str) {
-        self.out.extend_from_slice(b",\"");
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+impl Object<'_> {
+    fn key(&mut self, parameter: P) {
+        self.out.extend_from_slice(parameter.json_key().as_bytes());
     }
 
     fn text(&mut self, parameter: P, text: &Text) {
         if !text.is_empty() {
-            self.key(parameter.name());
-            octets(&text.0, &mut self.out);
+            self.key(parameter);
+            octets(&text.0, self.out);
         }
     }
 
@@ -136,7 +137,7 @@ impl Object {
 
     fn given(&mut self, parameter: P, number: Option<u64>) {
         if let Some(number) = number {
-            self.key(parameter.name());
+            self.key(parameter);
             self.out
                 .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
         }
@@ -144,20 +145,20 @@ impl Object {
 
     fn id(&mut self, parameter: P, id: Option<&[u8; 16]>) {
         if id.is_some() {
-            self.key(parameter.name());
+            self.key(parameter);
             self.out.push(b'"');
-            write_id(id, b' ', &mut self.out);
+            write_id(id, b' ', self.out);
             self.out.push(b'"');
         }
     }
 
     fn time(&mut self, parameter: P, moment: Option<&Moment>) {
         let Some(moment) = moment else { return };
-        self.key(parameter.name());
+        self.key(parameter);
         self.out.push(b'"');
-        if let Some(zone) = time::write(moment, &mut self.out) {
+        if let Some(zone) = time::write(moment, self.out) {
             self.out.push(b'[');
-            escaped(zone, &mut self.out);
+            escaped(zone, self.out);
             self.out.push(b']');
         }
         self.out.push(b'"');
@@ -167,16 +168,24 @@ impl Object {
         if texts.len() == 0 {
             return;
         }
-        self.key(name);
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
         for (at, text) in texts.enumerate() {
             self.out.push(if at == 0 { b'[' } else { b',' });
-            octets(text, &mut self.out);
+            octets(text, self.out);
         }
         self.out.push(b']');
     }
 }
 
 fn octets(text: &[u8], out: &mut Vec<u8>) {
+    if is_plain(text) {
+        out.push(b'"');
+        out.extend_from_slice(text);
+        out.push(b'"');
+        return;
+    }
     match std::str::from_utf8(text) {
         Ok(text) => string(text, out),
         Err(_) => {
@@ -193,8 +202,31 @@ fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Whether JSON takes the text as it is, and it is ASCII: nearly all are. Eight octets at a time.
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    const TOPS: u64 = ONES << 7;
+    // The top bit of the lowest octet below n is set; of others perhaps, but only if there is one.
+    let below = |eight: u64, n: u8| eight.wrapping_sub(ONES * u64::from(n)) & !eight & TOPS;
+    let odd = |eight: u64| {
+        let (quotes, backslashes) = (eight ^ (ONES * u64::from(b'"')), eight ^ (ONES * u64::from(b'\\')));
+        eight & TOPS | below(eight, 0x20) | below(quotes, 1) | below(backslashes, 1)
+    };
+    let (eights, rest) = text.as_chunks::<8>();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let found = eights
+        .iter()
+        .fold(0, |found, eight| found | odd(u64::from_le_bytes(*eight)));
+    found | odd(u64::from_le_bytes(last)) == 0
+}
+
 /// The text with what JSON does not bear in a string escaped.
 fn escaped(text: &str, out: &mut Vec<u8>) {
+    if is_plain(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|octet| matches!(octet, 0..0x20 | b'"' | b'\\')) {
         out.extend_from_slice(&rest[..at]);
