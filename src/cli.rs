@@ -108,6 +108,13 @@ pub enum Command {
     /// any moment.
     Stream(Stream),
 
+    /// Stream records to collectors by IPDR/SP
+    ///
+    /// An exporter of the protocol that CMTSes speak: for each session of [ipdr] the sources are captured, and the records
+    /// go to the best collector that there is; another one takes over where it fails. What nobody has acknowledged is kept.
+    /// Runs until it is ended, which is safe at any moment.
+    Ipdr(Ipdr),
+
     /// List documents with their whole life
     ///
     /// When each was captured, offered, notified, fetched or pushed, sent again, moved aside, and what became of its copy.
@@ -260,6 +267,13 @@ pub struct Stream {
     /// Capture one document, send what waits, and end; for cron
     #[arg(long)]
     pub once: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Ipdr {
+    /// Ask the exporter that runs for a document of this ad-hoc session, and end
+    #[arg(long, value_name = "SESSION")]
+    pub request: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -15,7 +15,8 @@
 //! 7. [`ledger`] is the durable memory: which documents exist, what became of them, who is still to be told.
 //! 8. [`spool`] is the heart: it brings a document into the drop-box directory so that it is whole or absent, offers one
 //!    at a time, and repairs what a killed run has left.
-//! 9. [`deliver`] brings documents to destinations (SCP, SFTP, TFTP) so that each is there whole or not at all.
+//! 9. [`deliver`] brings documents to destinations (SCP, SFTP, TFTP) so that each is there whole or not at all, and records
+//!    to collectors (IPDR/SP) until they have acknowledged them.
 //! 10. [`notify`] takes events out of the ledger's outbox and tells SNMP managers.
 //! 11. [`account`] logs call events of a gatekeeper through its chain of modules.
 //! 12. [`log`] keeps a few files of what was captured and what went wrong, for people. The documents are the record.

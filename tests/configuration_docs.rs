@@ -193,6 +193,7 @@ fn assert_loads(text: &str) {
     let text = text
         .replace("group = \"billing\"", "group = \"0\"")
         .replace("/etc/billdrop/cucm1.pem", certificate.to_str().unwrap())
+        .replace("/etc/billdrop/ipdr.pem", certificate.to_str().unwrap())
         // A certificate is looked at only then.
         .replace("tls = \"prefer\"", "tls = \"verify-full\"");
     fs::write(&file, &text).unwrap();
@@ -240,6 +241,25 @@ fn the_manual_has_every_key_of_a_collector() {
         .unwrap();
     for key in keys {
         assert!(about.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+#[test]
+fn the_manual_has_every_key_of_an_ipdr_session_and_collector() {
+    let page = read(PAGE);
+    let about = page
+        .split(".SS [ipdr]\n")
+        .nth(1)
+        .unwrap()
+        .split("@key ")
+        .next()
+        .unwrap();
+    for table in ["session", "collector"] {
+        let keys = expected(&refusal(&format!("[[ipdr.{table}]]\nzzz = 1")), "field").unwrap();
+        assert!(keys.len() >= 10, "{keys:?}");
+        for key in keys {
+            assert!(about.contains(&format!("`{key}`")), "{table}: {key}");
+        }
     }
 }
 

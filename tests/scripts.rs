@@ -149,7 +149,13 @@ fn without_cargo_or_with_an_old_one_the_quick_start_says_how_to_get_it() {
 #[test]
 fn the_systemd_units_are_understood() {
     let directory = tempfile::tempdir().unwrap();
-    let units = ["billdrop.service", "billdrop.timer", "billdrop-stream.service"].map(|name| {
+    let units = [
+        "billdrop.service",
+        "billdrop.timer",
+        "billdrop-stream.service",
+        "billdrop-ipdr.service",
+    ]
+    .map(|name| {
         let text = fs::read_to_string(Path::new(ROOT).join("contrib/systemd").join(name)).unwrap();
         let copy = directory.path().join(name);
         // The checker wants a program that is there.

@@ -22,8 +22,8 @@ use std::{io, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    config::{self, DeviceKind},
-    record::Record,
+    config::{self, CmtsRecords, DeviceKind},
+    record::{self, Record, ServiceDefinition},
 };
 use cms::Cms;
 use cucm::Cucm;
@@ -40,6 +40,35 @@ pub fn open(source: &config::Source, config: &config::Config) -> Result<Arc<dyn 
         config::Source::Device(device) => match device.kind {
             DeviceKind::Cucm => Ok(Arc::new(Cucm::new(device, config)?)),
             DeviceKind::Cms => Ok(Arc::new(Cms::new(device, config)?)),
+        },
+    }
+}
+
+/// The definitions of the records that a source may give.
+pub fn gives(source: &config::Source) -> &'static [&'static ServiceDefinition] {
+    static OF_CALLS: &[&ServiceDefinition] = &[&record::CALL_DETAIL];
+    static OF_LINUX: &[&ServiceDefinition] = &[&record::INTERFACE_USAGE];
+    static OF_CUCM: &[&ServiceDefinition] = &[&record::LICENSE_USAGE, &record::DEVICE_USAGE, &record::LICENSED_USER];
+    static OF_CMS: &[&ServiceDefinition] = &[
+        &record::CONFERENCE_SPACE,
+        &record::CONFERENCE_LICENSE_USAGE,
+        &record::CONFERENCE_LICENSE_HISTORY,
+        &record::CONFERENCE_SYSTEM,
+    ];
+    static OF_CMTS: &[&ServiceDefinition] = &[&record::DOCSIS];
+    static OF_CMTS_TYPE_1: &[&ServiceDefinition] = &[&record::SAMIS_TYPE_1];
+    static OF_CMTS_TYPE_2: &[&ServiceDefinition] = &[&record::SAMIS_TYPE_2];
+    match source {
+        config::Source::Calls(_) => OF_CALLS,
+        config::Source::Linux(_) => OF_LINUX,
+        config::Source::Device(device) => match device.kind {
+            DeviceKind::Cucm => OF_CUCM,
+            DeviceKind::Cms => OF_CMS,
+        },
+        config::Source::Cmts(cmts) => match cmts.records {
+            CmtsRecords::Docsis => OF_CMTS,
+            CmtsRecords::SamisType1 => OF_CMTS_TYPE_1,
+            CmtsRecords::SamisType2 => OF_CMTS_TYPE_2,
         },
     }
 }

@@ -401,7 +401,7 @@ impl status::Sink for Sink {
 }
 
 /// Has SIGTERM and SIGINT wait until they are asked for.
-fn wait_for_signals() -> Result<SignalFd> {
+pub(super) fn wait_for_signals() -> Result<SignalFd> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);

@@ -7,7 +7,7 @@ use chrono::Utc;
 use super::{
     calls, counted,
     gather::{Asking, gather},
-    notify as notify_command, print,
+    ipdr, notify as notify_command, print,
     progress::Tally,
     push,
     setting::Setting,
@@ -79,6 +79,9 @@ pub fn run(cli: &cli::Cli, args: &cli::Check) -> Result<()> {
     look_at_accounting(&setting, &mut findings);
     look_at_sources(&setting, &mut findings)?;
     look_at_collectors(&setting, args.connect, &mut findings);
+    ipdr::look(&setting, args.connect, |what, good, says| {
+        findings.push(Finding { what, good, says });
+    });
     look_at_destinations(&setting, ledger.as_ref(), args.connect, &mut findings)?;
     look_at_managers(&setting, ledger.as_ref(), args.connect, &mut findings)?;
     let width = findings.iter().map(|finding| finding.what.len()).max().unwrap_or(0);

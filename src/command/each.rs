@@ -71,7 +71,13 @@ fn way(command: &Command) -> Option<Way> {
         Command::Release(_) | Command::Resend(_) => Way::Refused,
         Command::Show(args) if args.file.is_none() => Way::Refused,
         Command::Show(_) | Command::Verify(_) => return None,
-        Command::Stream(_) | Command::Account(_) | Command::Addpasswd(_) | Command::Completions(_) => return None,
+        Command::Stream(_)
+        | Command::Ipdr(_)
+        | Command::Account(_)
+        | Command::Addpasswd(_)
+        | Command::Completions(_) => {
+            return None;
+        }
     })
 }
 

@@ -12,6 +12,7 @@ mod each;
 mod gaps;
 mod gather;
 mod history;
+mod ipdr;
 mod notify;
 mod preview;
 mod progress;
@@ -66,6 +67,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         Command::Resend(args) => resend::run(cli, args),
         Command::Push(args) => push::run(cli, args),
         Command::Stream(args) => stream::run(cli, args),
+        Command::Ipdr(args) => ipdr::run(cli, args),
         Command::History(args) => history::run(cli, args),
         Command::Account(args) => account::run(cli, args),
         Command::Check(args) => check::run(cli, args),

@@ -1,6 +1,6 @@
 //! What a configuration must fulfil beyond its types. Each part is asked whether it can work with its own keys.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, path::Path, time::Duration};
 
 use crate::{
     account::input::Input,
@@ -38,6 +38,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     drop_boxes(config, &mut problem);
     destinations(config, &mut problem);
     stream(config, &mut problem);
+    ipdr(config, &mut problem);
     for (index, manager) in config.managers.iter().enumerate() {
         manager_problems(index, manager, &mut problem);
     }
@@ -212,6 +213,7 @@ fn drop_boxes(config: &Config, problem: &mut impl FnMut(&str, String)) {
         ("capture.devices", config.capture.devices.is_some()),
         ("accounting.gatekeeper-ini", config.accounting.gatekeeper_ini.is_some()),
         ("stream", config.stream.is_some()),
+        ("ipdr", config.ipdr.is_some()),
     ];
     for (key, _) in beside.into_iter().filter(|(_, given)| *given) {
         let reason =
@@ -425,6 +427,28 @@ fn stream(config: &Config, problem: &mut impl FnMut(&str, String)) {
         let reason = "and [spool] retrieved, manifest or done-marker contradict each other: streamed documents are in no \
                       spool, nobody picks them up";
         problem("stream", reason.to_owned());
+    }
+}
+
+fn ipdr(config: &Config, problem: &mut impl FnMut(&str, String)) {
+    let Some(ipdr) = &config.ipdr else { return };
+    for (key, reason) in ipdr.check() {
+        problem(&format!("ipdr.{key}"), reason);
+    }
+    // What a list of devices names, and whether there are calls, is not known yet.
+    let is_whole = config.capture.devices.is_none()
+        && !Path::new(config::DEFAULT_LIST).exists()
+        && config.accounting.gatekeeper_ini.is_none();
+    for (index, session) in ipdr.session.iter().enumerate().filter(|_| is_whole) {
+        let key = |key: &str| format!("ipdr.session[{index}].{key}");
+        match super::ipdr::chosen(config, session) {
+            Err(reason) => problem(&key("sources"), reason),
+            Ok(sources) => {
+                if let Err(reason) = super::ipdr::definition(session, &sources) {
+                    problem(&key("record"), reason);
+                }
+            }
+        }
     }
 }
 

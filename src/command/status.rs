@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{ago, calls::Standing, counted, print, setting::Setting};
+use super::{ago, calls::Standing, counted, ipdr, print, setting::Setting};
 use crate::{
     cli,
     exit::{Error, Exit, Result},
@@ -101,6 +101,8 @@ struct Status {
     foreign_files: Vec<Foreign>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accounting: Option<Standing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipdr: Option<ipdr::Shown>,
     free_octets: u64,
     min_free_octets: u64,
     #[serde(skip)]
@@ -221,6 +223,7 @@ impl Status {
                 .map(|(name, reason)| Foreign { name, reason })
                 .collect(),
             accounting: Standing::read(spool)?,
+            ipdr: ipdr::Shown::read(&spool.state)?,
             free_octets: spool.free().unwrap_or(0),
             min_free_octets: setting.config.spool.min_free.0,
             now: Utc::now(),
@@ -340,6 +343,11 @@ impl Status {
         }
         for (index, standing) in self.accounting.iter().flat_map(|a| a.lines(self.now)).enumerate() {
             line(if index == 0 { "accounting" } else { "" }, standing)?;
+        }
+        if let Some(ipdr) = &self.ipdr {
+            for (index, standing) in ipdr.lines(self.now).into_iter().enumerate() {
+                line(if index == 0 { "ipdr" } else { "" }, standing)?;
+            }
         }
         for foreign in &self.foreign_files {
             line(
@@ -515,6 +523,7 @@ impl Notification {
             Event::ArchiveGaveWay { sequence, .. } => format!("billdropArchiveGaveWay {sequence}"),
             Event::DestinationFailed { destination, .. } => format!("billdropDestinationFailed {destination}"),
             Event::DestinationRecovered { destination, .. } => format!("billdropDestinationRecovered {destination}"),
+            Event::CollectorSwitched { session, .. } => format!("billdropCollectorSwitched {session}"),
             Event::Test { .. } => "billdropTest".to_owned(),
         };
         Notification {

@@ -12,6 +12,8 @@ mod billing_config;
 mod cmts;
 pub(crate) mod device;
 pub mod gatekeeper;
+mod ipdr;
+mod ipdr_tables;
 mod load;
 mod log;
 mod manager;
@@ -34,6 +36,8 @@ pub use archive::Archive;
 pub use billing_config::{COLUMNS, DEFAULT_LIST, Listed, Problems, load_devices, parse_devices};
 pub use cmts::{Cmts, CmtsCredentials, CmtsRecords};
 pub use device::{Device, DeviceKind, Location, Tls};
+pub use ipdr::{Ipdr, IpdrDocumentId, IpdrKind, Overlap, PriorityOrder, WhenFull};
+pub use ipdr_tables::{CheckedDial, IpdrCollector, IpdrSession, IpdrTls};
 pub use load::{DEFAULT_FILE, Loaded, Problem, load};
 pub use log::{Log, LogFormat};
 pub use manager::{AuthProtocol, DEFAULT_ENTERPRISE, Manager, PrivacyProtocol, SHORTEST_PASSWORD, Snmp, SnmpVersion};
@@ -65,6 +69,7 @@ pub struct Config {
     #[serde(rename = "push")]
     pub destinations: Vec<Push>,
     pub stream: Option<Stream>,
+    pub ipdr: Option<Ipdr>,
     #[serde(rename = "notify")]
     pub managers: Vec<Manager>,
     pub snmp: Snmp,

@@ -301,7 +301,7 @@ impl Collector {
     }
 }
 
-fn endpoint(text: &str) -> Result<(String, u16), String> {
+pub(super) fn endpoint(text: &str) -> Result<(String, u16), String> {
     /// `ccmtrCollectionDestination` has to hold it.
     const LONGEST: usize = 80;
     let (host, port) = text

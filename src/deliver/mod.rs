@@ -17,6 +17,7 @@
 mod beside;
 mod destination;
 mod error;
+pub mod ipdr;
 mod local;
 mod pace;
 mod scp;

@@ -50,6 +50,14 @@ pub enum Event {
     },
     /// `billdropDestinationRecovered`: it takes documents again.
     DestinationRecovered { destination: String, at: DateTime<Utc> },
+    /// `billdropCollectorSwitched`: another collector has an IPDR session now.
+    CollectorSwitched {
+        session: String,
+        /// Who has it now.
+        collector: String,
+        reason: String,
+        at: DateTime<Utc>,
+    },
     /// `billdropTest`: sent by `billdrop notify --test`.
     Test { recorder: String, at: DateTime<Utc> },
 }

@@ -40,6 +40,10 @@ pub enum GapKind {
     Released,
     /// The ledger was lost and rebuilt.
     LedgerRebuilt,
+    /// No document was made for an interval of an IPDR session.
+    IntervalSkipped,
+    /// Records of an IPDR session were given up.
+    RecordsLost,
 }
 
 const KINDS: &[(GapKind, &str)] = &[
@@ -48,6 +52,8 @@ const KINDS: &[(GapKind, &str)] = &[
     (GapKind::CaptureFailed, "capture-failed"),
     (GapKind::Released, "released"),
     (GapKind::LedgerRebuilt, "ledger-rebuilt"),
+    (GapKind::IntervalSkipped, "interval-skipped"),
+    (GapKind::RecordsLost, "records-lost"),
 ];
 
 impl GapKind {

@@ -19,6 +19,7 @@ mod outbox;
 mod owed;
 mod resend;
 mod schema;
+mod streamed;
 
 use std::{
     fs,

@@ -117,6 +117,20 @@ pub(super) fn notification(event: &Event, enterprise: &[u32]) -> Notification {
         Event::DestinationRecovered { destination, at } => {
             ours(7, vec![(9, admin_string(destination)), (8, date_and_time(*at))])
         }
+        Event::CollectorSwitched {
+            session,
+            collector,
+            reason,
+            at,
+        } => ours(
+            8,
+            vec![
+                (11, admin_string(session)),
+                (9, admin_string(collector)),
+                (6, admin_string(reason)),
+                (8, date_and_time(*at)),
+            ],
+        ),
         Event::Test { recorder, at } => ours(4, vec![(7, admin_string(recorder)), (8, date_and_time(*at))]),
     }
 }

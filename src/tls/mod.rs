@@ -5,6 +5,7 @@
 //! certificate that it made itself, for a name of its own. So an operator can name a CA file, the certificate's
 //! fingerprint, and the name that stands in it. Everything is checked in the handshake, before a password is sent.
 
+mod server;
 mod trust;
 mod verifier;
 
@@ -18,6 +19,7 @@ use rustls::{
 
 use crate::config;
 
+pub use server::server;
 pub use verifier::Refusal;
 
 /// TLS towards one peer: 1.2 or 1.3, certificates checked as configured.

@@ -114,9 +114,18 @@ fn the_manual_has_every_state_and_every_kind_of_gap() {
     }
     let gaps = part("billdrop-gaps.1");
     use GapKind::*;
-    for kind in [SourceFailed, SourceIncomplete, CaptureFailed, Released, LedgerRebuilt] {
+    for kind in [
+        SourceFailed,
+        SourceIncomplete,
+        CaptureFailed,
+        Released,
+        LedgerRebuilt,
+        IntervalSkipped,
+        RecordsLost,
+    ] {
         match kind {
-            SourceFailed | SourceIncomplete | CaptureFailed | Released | LedgerRebuilt => {}
+            SourceFailed | SourceIncomplete | CaptureFailed | Released | LedgerRebuilt | IntervalSkipped
+            | RecordsLost => {}
         }
         assert!(has_entry(&gaps, kind.token()), "{kind:?}");
     }

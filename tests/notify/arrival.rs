@@ -120,6 +120,21 @@ fn events(mark: &str) -> Vec<(Event, Vec<String>)> {
             ],
         ),
         (
+            Event::CollectorSwitched {
+                session: mark.to_owned(),
+                collector: "mediation-b".to_owned(),
+                reason: "mediation-a is gone".to_owned(),
+                at,
+            },
+            vec![
+                trap(&ours("billdropCollectorSwitched")),
+                ours(&format!("billdropSessionName.0 = STRING: {mark}")),
+                ours("billdropDestinationName.0 = STRING: mediation-b"),
+                ours("billdropReason.0 = STRING: mediation-a is gone"),
+                time(&ours("billdropEventTime")),
+            ],
+        ),
+        (
             Event::Test {
                 recorder: mark.to_owned(),
                 at,

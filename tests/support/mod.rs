@@ -12,6 +12,7 @@ pub mod cucm;
 pub mod example;
 pub mod faults;
 pub mod freeradius;
+pub mod ipdr;
 pub mod mariadb;
 pub mod namespace;
 pub mod postgres;

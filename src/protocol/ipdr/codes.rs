@@ -169,6 +169,8 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// The collector did not acknowledge the templates in time.
     pub const TEMPLATE_ACK_EXPIRED: ErrorKind = ErrorKind::Other(0x100);
+    /// Nobody knows this collector here.
+    pub const UNKNOWN_COLLECTOR: ErrorKind = ErrorKind::Other(0x102);
     /// There is no such session, or not for this collector.
     pub const UNKNOWN_SESSION: ErrorKind = ErrorKind::Other(0x101);
 

@@ -109,6 +109,11 @@ impl RecordEncoder {
         })
     }
 
+    /// What its records are.
+    pub fn definition(&self) -> &'static ServiceDefinition {
+        self.definition
+    }
+
     /// Appends a DATA message to `out`, or leaves `out` as it was. A value that is absent becomes an empty text, zero
     /// or an address of zeros: a record has no way to leave it out.
     ///

@@ -1,6 +1,8 @@
 //! The numbers of one document: which of its records exist, which may have reached somebody, which are acknowledged.
 //! They belong to the document, not to a collector: whoever goes on with it goes on with them.
 
+use std::collections::VecDeque;
+
 use crate::protocol::ipdr::DocumentId;
 
 /// The numbers of a document. `acknowledged` ≤ `sent` ≤ `records`, always.
@@ -15,6 +17,8 @@ pub struct Document {
     acknowledged: u64,
     dropped: u64,
     is_complete: bool,
+    /// Records that cannot be read, ahead of what is acknowledged: from, and those before. In their order.
+    gaps: VecDeque<(u64, u64)>,
 }
 
 impl Document {
@@ -27,6 +31,16 @@ impl Document {
             acknowledged: 0,
             dropped: 0,
             is_complete: false,
+            gaps: VecDeque::new(),
+        }
+    }
+
+    /// A document that has waited, and of which nothing was sent. `dropped` records before it were given up.
+    pub fn waiting(id: DocumentId, records: u64, dropped: u64) -> Document {
+        Document {
+            records,
+            dropped,
+            ..Document::new(id)
         }
     }
 
@@ -40,6 +54,7 @@ impl Document {
             acknowledged: acknowledged.min(records),
             dropped,
             is_complete: false,
+            gaps: VecDeque::new(),
         }
     }
 
@@ -59,6 +74,11 @@ impl Document {
     /// Records that were given up; their sequence numbers are missing.
     pub fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Records below may have been sent to some collector.
+    pub fn sent(&self) -> u64 {
+        self.sent
     }
 
     pub fn is_complete(&self) -> bool {
@@ -86,6 +106,42 @@ impl Document {
     pub(super) fn acknowledge(&mut self, below: u64) {
         debug_assert!(self.acknowledged <= below && below <= self.sent);
         self.acknowledged = below;
+        self.pass_gaps();
+    }
+
+    /// The records from `from` on and before `to` cannot be sent. They count as dropped once all before them are
+    /// acknowledged.
+    pub(super) fn lose(&mut self, from: u64, to: u64) {
+        let to = to.min(self.records);
+        let from = from.max(self.gaps.back().map_or(self.acknowledged, |gap| gap.1));
+        if from < to {
+            self.gaps.push_back((from, to));
+            self.sent = self.sent.max(to);
+            self.pass_gaps();
+        }
+    }
+
+    /// The first record from `sequence` on that can be sent.
+    pub(super) fn behind_gaps(&self, sequence: u64) -> u64 {
+        let pass = |sequence, gap: &(u64, u64)| {
+            if gap.0 <= sequence {
+                gap.1.max(sequence)
+            } else {
+                sequence
+            }
+        };
+        self.gaps.iter().fold(sequence, pass)
+    }
+
+    fn pass_gaps(&mut self) {
+        while let Some(&(from, to)) = self.gaps.front().filter(|gap| gap.0 <= self.acknowledged) {
+            self.gaps.pop_front();
+            let begin = from.max(self.acknowledged);
+            if begin < to {
+                self.acknowledged = to;
+                self.dropped = self.dropped.saturating_add(to - begin);
+            }
+        }
     }
 
     /// Gives up the oldest records that are not acknowledged, and counts them.
@@ -94,6 +150,7 @@ impl Document {
         self.acknowledged += given_up;
         self.sent = self.sent.max(self.acknowledged);
         self.dropped = self.dropped.saturating_add(given_up);
+        self.pass_gaps();
         given_up
     }
 }

@@ -221,6 +221,17 @@ impl Session {
         (run.phase != Phase::Stopped).then_some(run.collector)
     }
 
+    /// The collector that has the document: the active one, or one that has got its SESSION_STOP and may still acknowledge.
+    pub fn holder(&self) -> Option<Collector> {
+        self.run.as_ref().map(|run| run.collector)
+    }
+
+    /// Whether records were given out to the collector that has the document, and are not acknowledged.
+    pub fn is_owed(&self) -> bool {
+        matches!((&self.run, &self.document), (Some(run), Some(document))
+            if run.cursor > document.first_unacknowledged())
+    }
+
     /// # Errors
     /// While a document is open: an interval that falls due then is skipped.
     pub fn open(&mut self, document: Document) -> Result<(), Refused> {
@@ -297,7 +308,7 @@ impl Session {
     #[inline]
     pub fn next_record(&mut self) -> Option<Outgoing> {
         let (run, document) = (self.run.as_mut()?, self.document.as_mut()?);
-        let sequence = run.cursor;
+        let sequence = document.behind_gaps(run.cursor);
         let is_under_way = sequence - document.first_unacknowledged();
         if run.phase != Phase::Streaming || sequence >= document.records() || is_under_way >= self.patience.window {
             return None;
@@ -310,6 +321,24 @@ impl Session {
             sequence,
             is_duplicate,
         })
+    }
+
+    /// The records from `from` on and before `to` cannot be read: they are given up, and nobody gets them. Their sequence
+    /// numbers are missing, and count as dropped once all before them are acknowledged. `from` is the record that
+    /// [`Session::next_record`] gave out last.
+    pub fn skip(&mut self, from: u64, to: u64, actions: &mut Vec<Action>) {
+        let Some(document) = &mut self.document else { return };
+        let before = document.first_unacknowledged();
+        document.lose(from, to);
+        if let Some(run) = &mut self.run {
+            run.cursor = document.behind_gaps(run.cursor);
+            run.pass(document);
+        }
+        let below = document.first_unacknowledged();
+        if below > before {
+            actions.push(Action::Delivered { below });
+        }
+        self.end_if_done(actions);
     }
 
     /// Templates have changed: every collector that has them gets the new ones and must acknowledge them.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Collector, Failure, Ignored, Session, State};
+use super::{Action, Collector, Document, Failure, Ignored, Session, State};
 use crate::protocol::ipdr::{ErrorKind, SessionStopReason};
 
 #[derive(Debug)]
@@ -40,6 +40,11 @@ impl Run {
             is_stalled: false,
         }
     }
+
+    /// What cannot be sent counts as written once all before it is.
+    pub(super) fn pass(&mut self, document: &Document) {
+        self.written = document.behind_gaps(self.written).max(document.first_unacknowledged());
+    }
 }
 
 impl Session {
@@ -54,6 +59,7 @@ impl Session {
             run.last_move = now;
         }
         run.written = sequence + 1;
+        run.pass(document);
         // The last octets may have waited long for the collector to read.
         if document.is_complete() && run.written == document.records() {
             run.last_move = now;
@@ -84,8 +90,9 @@ impl Session {
             actions.push(Action::Ignored(collector, ignored));
             return;
         }
-        let below = sequence + 1;
-        document.acknowledge(below);
+        document.acknowledge(sequence + 1);
+        let below = document.first_unacknowledged();
+        run.pass(document);
         run.last_move = now;
         run.is_stalled = false;
         if run.phase == Phase::Nudged {

@@ -374,6 +374,48 @@ fn what_is_given_up_is_counted_and_told() {
 }
 
 #[test]
+fn what_cannot_be_read_is_left_out_and_counted_when_all_before_it_is_acknowledged() {
+    let mut stage = Stage::streaming(4, 12);
+    assert_eq!(stage.send(), (vec![0, 1, 2, 3], vec![]));
+    stage.ack(A, 1);
+    assert_eq!(stage.session.next_record().unwrap().sequence, 4);
+    stage.session.skip(4, 10, &mut stage.actions);
+    assert_eq!(stage.actions, []);
+    // The window is full until what is before the gap is acknowledged.
+    assert_eq!(stage.session.next_record(), None);
+    assert_eq!(stage.ack(A, 3), [Action::Delivered { below: 10 }]);
+    assert_eq!(stage.session.document().unwrap().dropped(), 6);
+    assert_eq!(stage.send(), (vec![10, 11], vec![]));
+    // Whoever goes on does not try again.
+    stage.event(A, Event::Disconnected);
+    let start = Action::Start {
+        collector: B,
+        first_sequence: 10,
+        dropped_records: 6,
+    };
+    assert_eq!(stage.activate(B), [start]);
+    assert_eq!(stage.send(), (vec![10, 11], vec![10, 11]));
+    assert_eq!(stage.ack(B, 11).last(), Some(&Action::Done));
+}
+
+#[test]
+fn a_document_whose_end_cannot_be_read_ends_before_it() {
+    let mut stage = Stage::streaming(200, 12);
+    stage.session.patience.window = 10;
+    assert_eq!(stage.send().0.len(), 10);
+    stage.ack(A, 9);
+    let next = stage.session.next_record().unwrap();
+    assert_eq!(next.sequence, 10);
+    stage.session.skip(10, 12, &mut stage.actions);
+    let end = [
+        Action::Delivered { below: 12 },
+        Action::Stop(A, SessionStopReason::EndOfData),
+        Action::Done,
+    ];
+    assert_eq!(stage.actions, end);
+}
+
+#[test]
 fn new_templates_go_to_all_and_wait_for_the_end_of_the_document() {
     let mut stage = Stage::streaming(4, 1);
     let now = stage.now;
