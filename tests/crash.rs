@@ -144,7 +144,7 @@ fn captured_and_retrieved(place: &Place) {
 
 /// A place whose notifications go to a socket of the test.
 fn place_with_manager(more: &str) -> (Place, UdpSocket) {
-    let place = Place::new();
+    let place = Place::in_memory();
     let manager = UdpSocket::bind("127.0.0.1:0").unwrap();
     manager.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     let address = manager.local_addr().unwrap();

@@ -1,7 +1,7 @@
 //! The program itself, in a temporary directory with a spool of its own.
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -28,6 +28,20 @@ pub const BILLDROP: &str = env!("CARGO_BIN_EXE_billdrop");
 impl Place {
     pub fn new() -> Self {
         let made = TempDir::with_prefix("billdrop-test-").expect("a temporary directory can be made");
+        Place {
+            directory: made.path().to_owned(),
+            _made: Some(made),
+        }
+    }
+
+    /// On a file system in memory, where `tests/run` names one: for tests of very many runs, in which waiting for the disk
+    /// would show nothing more.
+    #[allow(dead_code)] // each test binary uses a part
+    pub fn in_memory() -> Self {
+        let Some(memory) = env::var_os("BILLDROP_TEST_MEMORY") else {
+            return Place::new();
+        };
+        let made = TempDir::with_prefix_in("billdrop-test-", memory).expect("a temporary directory can be made");
         Place {
             directory: made.path().to_owned(),
             _made: Some(made),
