@@ -3,7 +3,11 @@
 //! Only the user who owns the state directory changes anything ([`crate::spool::Spool::prepare`] sees to it). Root may
 //! look at it all the same: `sudo billdrop status` shows what that user would see.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::Path,
+};
 
 /// The user whose files are ours: the owner of the state directory, or this one where there is none yet.
 pub fn owner(state: &Path) -> u32 {
@@ -18,6 +22,27 @@ pub fn is_ours(uid: u32, owner: u32) -> bool {
 /// The user who runs the program.
 pub fn effective() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// Makes a directory for this user alone, if there is none yet, and has its name on the disk.
+///
+/// # Errors
+/// When it cannot be made, or what has the name is not a directory of this user or of root.
+pub fn private_directory(directory: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => fs::File::open(directory.parent().unwrap_or(directory))?.sync_all(),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            let found = fs::symlink_metadata(directory)?;
+            match found.is_dir() && is_ours(found.uid(), effective()) {
+                true => Ok(()),
+                false => Err(io::Error::new(
+                    io::ErrorKind::PermissionDenied,
+                    "it is not a directory of this user",
+                )),
+            }
+        }
+        Err(e) => Err(e),
+    }
 }
 
 /// Name of the owner of a file, or of the nearest directory around it that this user can see.

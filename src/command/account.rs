@@ -4,7 +4,7 @@
 //! second one: at once; what was answered is safe all the same.
 
 use std::{
-    io, process,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,12 +15,9 @@ use std::{
 };
 
 use chrono::Utc;
-use nix::sys::{
-    signal::{SigSet, Signal},
-    signalfd::{SfdFlags, SignalFd},
-};
+use nix::sys::signalfd::SignalFd;
 
-use super::{deliver, setting::Setting, waiting};
+use super::{deliver, setting::Setting, signals, waiting};
 use crate::{
     account::{
         engine::{Engine, Origin, Setup},
@@ -38,6 +35,7 @@ use crate::{
     exit::{Error, Exit, Result, exit_of},
     ledger::{self, Ledger},
     spool::{self, Lock, Spool},
+    trust,
 };
 
 /// Octets of one file of the journal.
@@ -51,7 +49,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 pub fn run(cli: &cli::Cli, args: &cli::Account) -> Result<()> {
     // Before any thread is made: each inherits that signals wait for whoever asks.
-    let signals = wait_for_signals()?;
+    let signals = signals::hold()?;
     let mut setting = Setting::load(cli)?;
     if args.waiting {
         return waiting::show(&setting);
@@ -65,7 +63,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Account) -> Result<()> {
     let (gatekeeper, links) = chain(accounting)?;
     let spool = Spool::prepare(&setting.config)?;
     let directory = journal::directory(&spool.state);
-    journal::prepare(&directory).map_err(|e| Error::file("make", &directory, &e))?;
+    trust::private_directory(&directory).map_err(|e| Error::file("make", &directory, &e))?;
     let lock = Lock::open_file(journal::lock_path(&spool.state))?;
     let Some(_locked) = lock.try_hold()? else {
         let holder = lock
@@ -162,7 +160,10 @@ impl Running {
         let workers = Workers::start(Arc::clone(&engine), accounting.workers.into())
             .map_err(|e| Error::new(Exit::Io, format!("cannot start threads: {e}")))?;
         let (tell, news) = mpsc::channel();
-        listen_for_signals(signals, tell.clone());
+        let end = tell.clone();
+        signals::listen(signals, "what is under way is logged at the next start", move || {
+            let _ = end.send(News::Signal);
+        });
         let mut running = Running {
             setting: Arc::clone(setting),
             engine,
@@ -398,34 +399,4 @@ impl status::Sink for Sink {
         tracing::error!("{text}");
         alarm(&self.setting, text);
     }
-}
-
-/// Has SIGTERM and SIGINT wait until they are asked for.
-pub(super) fn wait_for_signals() -> Result<SignalFd> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGINT);
-    let refuse = |e: nix::Error| Error::new(Exit::Internal, format!("cannot wait for signals: {e}"));
-    signals.thread_block().map_err(refuse)?;
-    SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC).map_err(refuse)
-}
-
-fn listen_for_signals(signals: SignalFd, tell: Sender<News>) {
-    thread::spawn(move || {
-        let mut is_second = false;
-        loop {
-            match signals.read_signal() {
-                Ok(Some(_)) if is_second => {
-                    tracing::warn!("told to end once more: what is under way is logged at the next start");
-                    process::exit(Exit::Blocked.code().into());
-                }
-                Ok(Some(_)) => {
-                    is_second = true;
-                    let _ = tell.send(News::Signal);
-                }
-                Ok(None) | Err(nix::Error::EINTR) => {}
-                Err(_) => return,
-            }
-        }
-    });
 }

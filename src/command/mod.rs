@@ -22,6 +22,7 @@ pub mod requirements;
 mod resend;
 mod setting;
 mod show;
+mod signals;
 mod status;
 mod stream;
 mod turn;

@@ -39,7 +39,7 @@ mod writer;
 
 pub use reader::{Item, Reader, Record};
 pub use record::{Body, EventRecord, LONGEST, Outcome};
-pub use segment::{Segment, directory, list, lock_path, prepare};
+pub use segment::{Segment, directory, list, lock_path};
 pub use writer::{Durability, Failed, Journal, Place};
 
 #[cfg(test)]

@@ -3,11 +3,9 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
-
-use crate::trust;
 
 /// First octets of each segment; then its position again, and which journal it belongs to.
 const MAGIC: &[u8; 8] = b"bdcalls1";
@@ -31,24 +29,6 @@ pub fn directory(state: &Path) -> PathBuf {
 /// The lock of the process that writes.
 pub fn lock_path(state: &Path) -> PathBuf {
     directory(state).join("lock")
-}
-
-/// Makes the directory, for this user alone.
-pub fn prepare(directory: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => sync_directory(directory.parent().unwrap_or(directory)),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            let found = fs::symlink_metadata(directory)?;
-            match found.is_dir() && trust::is_ours(found.uid(), trust::effective()) {
-                true => Ok(()),
-                false => Err(io::Error::new(
-                    io::ErrorKind::PermissionDenied,
-                    "it is not a directory of this user",
-                )),
-            }
-        }
-        Err(e) => Err(e),
-    }
 }
 
 /// All segments in order. Other files are none of ours.

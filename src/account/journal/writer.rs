@@ -24,6 +24,7 @@ use super::{
     record::{self, Body},
     segment::{self, HEADER, Segment},
 };
+use crate::trust;
 
 /// When the disk has an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -129,7 +130,7 @@ impl Journal {
     /// The octets that a crash has torn at the end are cut off; behind damage a new segment is begun.
     pub fn open(directory: &Path, durability: Durability, segment_octets: u64, number: u64) -> Result<Self, Failed> {
         let failed = |doing| move |e: io::Error| Failed::new(doing, directory, &e);
-        segment::prepare(directory).map_err(failed("make"))?;
+        trust::private_directory(directory).map_err(failed("make"))?;
         let mut segments: VecDeque<Segment> = segment::list(directory).map_err(failed("list"))?.into();
         let (mut end, mut begins_anew) = (0, segments.is_empty());
         let identity = segments.iter().find_map(|segment| segment.journal().ok()?);

@@ -19,7 +19,6 @@ use std::{
     fs::{self, OpenOptions},
     os::unix::fs::OpenOptionsExt,
     panic::{AssertUnwindSafe, catch_unwind},
-    process,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -30,13 +29,12 @@ use std::{
 };
 
 use chrono::Utc;
-use nix::sys::signalfd::SignalFd;
 
-use super::{account, print, setting::Setting};
+use super::{print, setting::Setting, signals};
 use crate::{
     capture, cli,
     config::{Ipdr, IpdrKind},
-    deliver::ipdr::{CannotBegin, Exporter, Handle, Inbox, store, store::Store},
+    deliver::ipdr::{CannotBegin, Exporter, Inbox, store, store::Store},
     exit::{Error, Exit, Result},
     ledger::{Event, Gap, GapKind},
     spool::{Lock, Spool},
@@ -58,7 +56,7 @@ pub fn run(cli: &cli::Cli, args: &cli::Ipdr) -> Result<()> {
         return request(cli, session);
     }
     // Before any thread is made: each inherits that signals wait for whoever asks.
-    let signals = account::wait_for_signals()?;
+    let signals = signals::hold()?;
     let setting = Arc::new(Setting::load_with_devices(cli)?);
     let ipdr = configured(&setting)?;
     let planned = sessions(&setting.config, &ipdr)?;
@@ -108,7 +106,12 @@ pub fn run(cli: &cli::Cli, args: &cli::Ipdr) -> Result<()> {
     let workers: Vec<Worker> = workers.collect::<Result<_>>()?;
     let desk = Desk::new(Arc::clone(&common), receiver);
     let desk = start("desk", move || desk.run())?;
-    listen_for_signals(signals, handle.clone());
+    let end = handle.clone();
+    signals::listen(
+        signals,
+        "what was not acknowledged is sent again at the next start",
+        move || end.stop(),
+    );
     let is_broken = Arc::new(AtomicBool::new(false));
     for worker in workers {
         let (handle, is_broken) = (handle.clone(), Arc::clone(&is_broken));
@@ -236,26 +239,6 @@ fn cannot_begin(e: CannotBegin) -> Error {
         CannotBegin::Tls(_) | CannotBegin::Session { .. } => Exit::Configuration,
     };
     Error::new(exit, e.to_string())
-}
-
-fn listen_for_signals(signals: SignalFd, handle: Handle) {
-    thread::spawn(move || {
-        let mut is_second = false;
-        loop {
-            match signals.read_signal() {
-                Ok(Some(_)) if is_second => {
-                    tracing::warn!("told to end once more: what was not acknowledged is sent again at the next start");
-                    process::exit(Exit::Blocked.code().into());
-                }
-                Ok(Some(_)) => {
-                    is_second = true;
-                    handle.stop();
-                }
-                Ok(None) | Err(nix::Error::EINTR) => {}
-                Err(_) => return,
-            }
-        }
-    });
 }
 
 /// Leaves word for the exporter that runs.

@@ -3,12 +3,12 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use super::{Result, StoreError};
-use crate::{protocol::ipdr::DocumentId, trust};
+use crate::protocol::ipdr::DocumentId;
 
 const NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
@@ -30,24 +30,6 @@ pub(super) fn progress_path(directory: &Path, number: u64) -> PathBuf {
 
 pub(super) fn new_path(directory: &Path) -> PathBuf {
     directory.join("new")
-}
-
-/// Makes a directory for this user alone, if there is none yet.
-pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(directory) {
-        Ok(()) => sync_directory(directory.parent().unwrap_or(directory)),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            let found = fs::symlink_metadata(directory)?;
-            match found.is_dir() && trust::is_ours(found.uid(), trust::effective()) {
-                true => Ok(()),
-                false => Err(io::Error::new(
-                    io::ErrorKind::PermissionDenied,
-                    "it is not a directory of this user",
-                )),
-            }
-        }
-        Err(e) => Err(e),
-    }
 }
 
 pub(super) fn open(path: &Path) -> io::Result<File> {

@@ -48,7 +48,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use crate::protocol::ipdr::{DocumentId, Template};
+use crate::{
+    protocol::ipdr::{DocumentId, Template},
+    trust,
+};
 use files::Last;
 use progress::{Noted, Progress};
 pub use reader::{Damaged, Reader, damaged};
@@ -168,7 +171,7 @@ pub fn prepare(state: &Path) -> Result<()> {
     let directory = directory(state);
     [state, &directory]
         .into_iter()
-        .try_for_each(|made| files::make_directory(made).map_err(|e| StoreError::new("make", made, e)))
+        .try_for_each(|made| trust::private_directory(made).map_err(|e| StoreError::new("make", made, e)))
 }
 
 impl Store {

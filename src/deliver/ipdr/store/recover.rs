@@ -13,6 +13,7 @@ use super::{
     progress::Progress,
     segment::{self, Head, Part, Trailer},
 };
+use crate::trust;
 
 /// A part that could be read.
 struct Found {
@@ -24,7 +25,7 @@ struct Found {
 /// What there is, the documents of it that have lost their end, and what was wrong.
 pub(super) fn recover(directory: &Path) -> Result<(Inner, Vec<Stored>, Vec<Trouble>)> {
     let failed = |doing| move |e| StoreError::new(doing, directory, e);
-    files::make_directory(directory).map_err(failed("make"))?;
+    trust::private_directory(directory).map_err(failed("make"))?;
     let mut troubles = Vec::new();
     let mut last = last(directory, &mut troubles)?;
     let mut documents = BTreeMap::new();

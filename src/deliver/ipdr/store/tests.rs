@@ -1,4 +1,4 @@
-use std::{fs, time::Instant};
+use std::fs;
 
 use super::*;
 use crate::protocol::ipdr::{FieldDescriptor, Type};
@@ -470,37 +470,4 @@ fn an_unreadable_number_is_told_and_what_waits_keeps_its_own() {
     fs::write(place.directory.join("last"), "what?").unwrap();
     let (store, troubles) = Store::open(&place.directory).unwrap();
     assert_eq!((troubles.len(), store.last().unwrap().0), (1, 2));
-}
-
-/// 300,000 records a second are what the exporter sends; reading must be a small part of that.
-#[test]
-#[ignore = "a measurement: cargo test --release --lib -- --ignored speed_of_the_store --nocapture"]
-fn speed_of_the_store() {
-    const RECORDS: u64 = 2_000_000;
-    let place = Place::new();
-    let store = place.open();
-    let began = Instant::now();
-    let mut writing = store.begin(meta(1)).unwrap();
-    let record = record(1);
-    for _ in 0..RECORDS {
-        writing.push(&record).unwrap();
-    }
-    writing.seal(true, &[]).unwrap();
-    let written = began.elapsed();
-    let began = Instant::now();
-    let mut reader = store.reader(1, 0).unwrap();
-    let mut octets = 0;
-    while let Some(record) = reader.next_record().unwrap() {
-        octets += record.len();
-    }
-    let all = began.elapsed();
-    let began = Instant::now();
-    assert!(store.reader(1, RECORDS - 1).unwrap().next_record().unwrap().is_some());
-    println!(
-        "{} MB: written {:.0}/s, read {:.0}/s, the last record after {:?}",
-        octets / 1_000_000,
-        RECORDS as f64 / written.as_secs_f64(),
-        RECORDS as f64 / all.as_secs_f64(),
-        began.elapsed()
-    );
 }

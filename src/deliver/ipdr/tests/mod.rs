@@ -5,7 +5,6 @@ mod failover;
 mod flows;
 mod hostile;
 mod security;
-mod speed;
 
 use std::{
     io::{Read, Write},
